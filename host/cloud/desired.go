@@ -1,0 +1,167 @@
+package cloud
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Slice is everything that one node is to realise, and no more. It is a value:
+// agents get a new one on every change and must not alter it.
+type Slice struct {
+	Networks  map[NetworkID]DesiredNetwork
+	Routers   map[RouterID]DesiredRouter
+	Ports     map[PortID]DesiredPort
+	Instances map[ServerID]DesiredInstance
+}
+
+// NewSlice returns an empty slice with its maps made.
+func NewSlice() Slice {
+	return Slice{
+		Networks:  map[NetworkID]DesiredNetwork{},
+		Routers:   map[RouterID]DesiredRouter{},
+		Ports:     map[PortID]DesiredPort{},
+		Instances: map[ServerID]DesiredInstance{},
+	}
+}
+
+// Clone returns a copy whose maps are its own.
+func (s Slice) Clone() Slice {
+	return Slice{maps.Clone(s.Networks), maps.Clone(s.Routers), maps.Clone(s.Ports), maps.Clone(s.Instances)}
+}
+
+// DesiredNetwork is a network that the node carries. On a network node it is
+// also served: DHCPPort is set when DHCP is wanted there.
+type DesiredNetwork struct {
+	ID        NetworkID       `json:"id"`
+	ProjectID ProjectID       `json:"project_id"`
+	MTU       int             `json:"mtu"`
+	Subnets   []DesiredSubnet `json:"subnets"`
+	// DHCPPort is the network's DHCP port (a key of Slice.Ports), "" for none.
+	DHCPPort PortID `json:"dhcp_port,omitempty"`
+	// Hosts are all ports of the network with the addresses and the name that
+	// DHCP gives them, the DHCP port itself excluded.
+	Hosts []Host `json:"hosts,omitempty"`
+}
+
+// DesiredSubnet is a subnet of a [DesiredNetwork].
+type DesiredSubnet struct {
+	ID      SubnetID     `json:"id"`
+	CIDR    netip.Prefix `json:"cidr"`
+	Gateway netip.Addr   `json:"gateway"` // invalid: none
+	DHCP    bool         `json:"dhcp"`
+	DNS     []netip.Addr `json:"dns,omitempty"`
+	// HostRoutes as the subnet has them.
+	HostRoutes []Route `json:"host_routes,omitempty"`
+	// Router is the address of the router interface on the subnet that
+	// instances use as gateway; invalid while no router is attached.
+	Router netip.Addr `json:"router"`
+}
+
+// Host is a port as DHCP serves it.
+type Host struct {
+	PortID PortID       `json:"port_id"`
+	MAC    MAC          `json:"mac"`
+	Addrs  []netip.Addr `json:"addrs"`
+}
+
+// DesiredRouter is a router that the node runs.
+type DesiredRouter struct {
+	ID        RouterID  `json:"id"`
+	ProjectID ProjectID `json:"project_id"`
+	// Ports are its interfaces, keys of Slice.Ports.
+	Ports []PortID `json:"ports"`
+}
+
+// DesiredPort is a port that the node plugs (Local) or has to know because a
+// router or a DHCP namespace of the node serves its network.
+type DesiredPort struct {
+	ID        PortID     `json:"id"`
+	NetworkID NetworkID  `json:"network_id"`
+	ProjectID ProjectID  `json:"project_id"`
+	MAC       MAC        `json:"mac"`
+	Addrs     []PortAddr `json:"addrs"`
+	Owner     string     `json:"owner"`     // the device's owner, such as network:dhcp
+	DeviceID  string     `json:"device_id"` // server, router or DHCP device
+	Local     bool       `json:"local"`
+}
+
+// PortAddr is an address of a port with its subnet's prefix length.
+type PortAddr struct {
+	SubnetID SubnetID     `json:"subnet_id"`
+	Prefix   netip.Prefix `json:"prefix"` // the address itself, not masked
+}
+
+// Compute reports whether the port is a server's NIC.
+func (p DesiredPort) Compute() bool {
+	return len(p.Owner) >= len(OwnerComputePrefix) && p.Owner[:len(OwnerComputePrefix)] == OwnerComputePrefix
+}
+
+// DesiredInstance is a server that the node runs.
+type DesiredInstance struct {
+	ID        ServerID  `json:"id"`
+	ProjectID ProjectID `json:"project_id"`
+	Name      string    `json:"name"`
+	// Tree names the root file system of the node's own list.
+	Tree string `json:"tree"`
+	RAM  int    `json:"ram"` // MiB
+	CPUs int    `json:"cpus"`
+	// Ports in the order of the NICs, keys of Slice.Ports.
+	Ports []PortID `json:"ports"`
+	Power Power    `json:"power"`
+	// RebootGeneration higher than the last one done asks for a reboot of
+	// RebootType (SOFT or HARD). The disk is kept.
+	RebootGeneration int64  `json:"reboot_generation"`
+	RebootType       string `json:"reboot_type,omitempty"`
+	// Deleting asks to stop the instance and remove its folder; the report
+	// [InstanceDeleted] ends it.
+	Deleting bool `json:"deleting,omitempty"`
+}
+
+// InstanceState is what a node says of an instance.
+type InstanceState string
+
+// The states of an instance.
+const (
+	InstanceBuilding InstanceState = "building" // not yet started for the first time
+	InstanceActive   InstanceState = "active"
+	InstanceStopped  InstanceState = "stopped"
+	InstanceError    InstanceState = "error"
+	InstanceDeleted  InstanceState = "deleted" // nothing of it is left on the node
+)
+
+// Report is what a node says back; exactly one field is set.
+type Report struct {
+	Instance *InstanceReport `json:"instance,omitempty"`
+	Port     *PortReport     `json:"port,omitempty"`
+}
+
+// InstanceReport tells an instance's state.
+type InstanceReport struct {
+	ID    ServerID      `json:"id"`
+	State InstanceState `json:"state"`
+	// Fault is the reason of InstanceError, a text for the server's owner.
+	Fault string `json:"fault,omitempty"`
+	// RebootGeneration is the last reboot that was done.
+	RebootGeneration int64 `json:"reboot_generation"`
+	// StartedAt is when the instance last started; zero when it never did.
+	StartedAt time.Time `json:"started_at"`
+}
+
+// PortReport tells whether a port is plugged and up.
+type PortReport struct {
+	ID PortID `json:"id"`
+	Up bool   `json:"up"`
+}
+
+// PortsOn returns the slice's ports on network n in the order of their ids.
+func (s Slice) PortsOn(n NetworkID) []DesiredPort {
+	var ports []DesiredPort
+	for _, id := range slices.Sorted(maps.Keys(s.Ports)) {
+		if p := s.Ports[id]; p.NetworkID == n {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}

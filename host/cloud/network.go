@@ -1,0 +1,130 @@
+package cloud
+
+import (
+	"net/netip"
+)
+
+// Network is a layer-2 segment of one project. neutron: 21.0.0, api-ref v2.0.
+type Network struct {
+	Meta
+	NetworkID   NetworkID `json:"id"`
+	ProjectID   ProjectID `json:"project_id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description,omitempty"`
+	AdminDown   bool      `json:"admin_down,omitempty"`
+	Shared      bool      `json:"shared,omitempty"`
+	External    bool      `json:"external,omitempty"`
+	// MTU of the segment in bytes.
+	MTU int `json:"mtu"`
+	// SegmentID is the VXLAN network identifier.
+	SegmentID int `json:"segment_id"`
+	// RevisionNumber counts changes, as Neutron's API shows it.
+	RevisionNumber int `json:"revision_number"`
+}
+
+func (n *Network) Kind() RecordKind { return KindNetwork }
+func (n *Network) ID() string       { return string(n.NetworkID) }
+func (n *Network) Claims() []Claim  { return nil }
+
+// Subnet is a range of addresses on a network.
+type Subnet struct {
+	Meta
+	SubnetID    SubnetID     `json:"id"`
+	NetworkID   NetworkID    `json:"network_id"`
+	ProjectID   ProjectID    `json:"project_id"`
+	Name        string       `json:"name"`
+	Description string       `json:"description,omitempty"`
+	CIDR        netip.Prefix `json:"cidr"` // masked
+	// Gateway is invalid (the zero Addr) when the subnet has none.
+	Gateway netip.Addr `json:"gateway"`
+	DHCP    bool       `json:"dhcp"`
+	// Pools are the ranges that addresses are taken from, both ends included.
+	Pools          []Range      `json:"pools"`
+	DNS            []netip.Addr `json:"dns,omitempty"`
+	HostRoutes     []Route      `json:"host_routes,omitempty"`
+	IPv6AddrMode   string       `json:"ipv6_address_mode,omitempty"`
+	IPv6RAMode     string       `json:"ipv6_ra_mode,omitempty"`
+	RevisionNumber int          `json:"revision_number"`
+}
+
+// Range is a run of addresses, both ends included.
+type Range struct {
+	Start netip.Addr `json:"start"`
+	End   netip.Addr `json:"end"`
+}
+
+// Contains reports whether a lies in r.
+func (r Range) Contains(a netip.Addr) bool {
+	return a.BitLen() == r.Start.BitLen() && r.Start.Compare(a) <= 0 && a.Compare(r.End) <= 0
+}
+
+// Route is a destination and the next hop to it.
+type Route struct {
+	Destination netip.Prefix `json:"destination"`
+	NextHop     netip.Addr   `json:"nexthop"`
+}
+
+func (s *Subnet) Kind() RecordKind { return KindSubnet }
+func (s *Subnet) ID() string       { return string(s.SubnetID) }
+func (s *Subnet) Claims() []Claim  { return nil }
+
+// Owners of a port's device, in Neutron's words (neutron_lib/constants.py).
+const (
+	OwnerComputePrefix   = "compute:"
+	OwnerDHCP            = "network:dhcp"
+	OwnerRouterInterface = "network:router_interface"
+)
+
+// Port is a place on a network: a NIC of a server, a leg of a router, the
+// network's DHCP port.
+type Port struct {
+	Meta
+	PortID      PortID    `json:"id"`
+	NetworkID   NetworkID `json:"network_id"`
+	ProjectID   ProjectID `json:"project_id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description,omitempty"`
+	AdminDown   bool      `json:"admin_down,omitempty"`
+	MAC         MAC       `json:"mac"`
+	FixedIPs    []FixedIP `json:"fixed_ips"`
+	DeviceID    string    `json:"device_id"`
+	DeviceOwner string    `json:"device_owner"`
+	// Host is the node that the port is plugged on; "" while unbound.
+	Host string `json:"host,omitempty"`
+	// Up is what the node reported.
+	Up             bool `json:"up,omitempty"`
+	RevisionNumber int  `json:"revision_number"`
+}
+
+// FixedIP is an address of a port and the subnet that it is from.
+type FixedIP struct {
+	SubnetID SubnetID   `json:"subnet_id"`
+	Addr     netip.Addr `json:"ip_address"`
+}
+
+func (p *Port) Kind() RecordKind { return KindPort }
+func (p *Port) ID() string       { return string(p.PortID) }
+
+// Claims: an address and a MAC are held by one port of the network.
+func (p *Port) Claims() []Claim {
+	cs := []Claim{claim("mac", string(p.NetworkID), string(p.MAC))}
+	for _, ip := range p.FixedIPs {
+		cs = append(cs, claim("ip", string(p.NetworkID), ip.Addr.String()))
+	}
+	return cs
+}
+
+// Router joins subnets.
+type Router struct {
+	Meta
+	RouterID       RouterID  `json:"id"`
+	ProjectID      ProjectID `json:"project_id"`
+	Name           string    `json:"name"`
+	Description    string    `json:"description,omitempty"`
+	AdminDown      bool      `json:"admin_down,omitempty"`
+	RevisionNumber int       `json:"revision_number"`
+}
+
+func (r *Router) Kind() RecordKind { return KindRouter }
+func (r *Router) ID() string       { return string(r.RouterID) }
+func (r *Router) Claims() []Claim  { return nil }

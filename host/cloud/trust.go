@@ -1,0 +1,33 @@
+package cloud
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// Headers that carry trust between the hops of a metadata request, in their
+// canonical form. neutron: agent/metadata, nova: api/metadata/handler.py.
+const (
+	HeaderForwardedFor      = "X-Forwarded-For"
+	HeaderInstanceID        = "X-Instance-ID"
+	HeaderTenantID          = "X-Tenant-ID"
+	HeaderInstanceSignature = "X-Instance-ID-Signature"
+	HeaderRouterID          = "X-Neutron-Router-ID"
+	HeaderNetworkID         = "X-Neutron-Network-ID"
+	// HeaderTraceParent carries one trace id over all hops (W3C Trace Context).
+	HeaderTraceParent = "Traceparent"
+)
+
+// Signature returns the hexadecimal HMAC-SHA256 of a server id under the
+// shared secret: the value of [HeaderInstanceSignature].
+func Signature(secret string, id ServerID) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(id))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// SignatureValid compares sig with the right signature in constant time.
+func SignatureValid(secret string, id ServerID, sig string) bool {
+	return hmac.Equal([]byte(sig), []byte(Signature(secret, id)))
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+)
+
+var (
+	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?$`)
+	prefix   = regexp.MustCompile(`^[a-z0-9-]{0,8}$`)
+	treeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+)
+
+// check reports the first value that is out of range, by its key.
+func (c *Config) check() error {
+	for _, check := range []func() error{c.checkNames, c.checkAddresses, c.checkNumbers, c.checkTrees, c.checkLog} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkNames() error {
+	names := []struct {
+		key, value string
+		empty      bool
+	}{
+		{"node.name", c.Node.Name, true},
+		{"node.availability_zone", c.Node.AvailabilityZone, false},
+		{"api.region", c.API.Region, false},
+		{"metadata.dhcp_domain", c.Metadata.DHCPDomain, true},
+		{"dhcp.domain", c.DHCP.Domain, true},
+	}
+	for _, n := range names {
+		if n.value == "" && n.empty {
+			continue
+		}
+		if !hostName.MatchString(n.value) {
+			return fmt.Errorf("%s: %q is not a name of letters, digits, dots and dashes", n.key, n.value)
+		}
+	}
+	if !prefix.MatchString(c.Network.Prefix) {
+		return fmt.Errorf("network.name_prefix: %q is not at most 8 lower-case letters, digits or dashes", c.Network.Prefix)
+	}
+	return nil
+}
+
+func (c *Config) checkAddresses() error {
+	listen, err := netip.ParseAddr(c.API.Listen)
+	if err != nil {
+		return fmt.Errorf("api.listen: %q is not an IP address", c.API.Listen)
+	}
+	if !listen.IsLoopback() {
+		return fmt.Errorf("api.listen: %s is not a loopback address, and the services have no TLS", listen)
+	}
+	ports := []struct {
+		key  string
+		port int
+	}{
+		{"api.identity_port", c.API.Identity}, {"api.compute_port", c.API.Compute},
+		{"api.image_port", c.API.Image}, {"api.network_port", c.API.Network}, {"metadata.port", c.Metadata.Port},
+	}
+	taken := map[int]string{}
+	for _, p := range ports {
+		if p.port < 1 || p.port > 65535 {
+			return fmt.Errorf("%s: %d is not a TCP port", p.key, p.port)
+		}
+		if other, ok := taken[p.port]; ok {
+			return fmt.Errorf("%s: %d is %s already", p.key, p.port, other)
+		}
+		taken[p.port] = p.key
+	}
+	return nil
+}
+
+func (c *Config) checkNumbers() error {
+	numbers := []struct {
+		key              string
+		value, low, high int64
+	}{
+		{"metadata.proxy_user", int64(c.Metadata.ProxyUser), 1, 1<<31 - 1},
+		{"dhcp.user", int64(c.DHCP.User), 1, 1<<31 - 1},
+		{"dhcp.lease_seconds", int64(c.DHCP.LeaseSeconds), 60, 1<<31 - 1},
+		{"network.mtu", int64(c.Network.MTU), 1280, 65535},
+		{"compute.max_processes", int64(c.Compute.PIDs), 16, 1 << 22},
+		{"api.max_image_size", c.API.MaxImage, 1, 1 << 50},
+	}
+	for _, n := range numbers {
+		if n.value < n.low || n.value > n.high {
+			return fmt.Errorf("%s: %d is not between %d and %d", n.key, n.value, n.low, n.high)
+		}
+	}
+	if c.Metadata.ProxyUser == c.DHCP.User {
+		return fmt.Errorf("dhcp.user: %d is metadata.proxy_user already", c.DHCP.User)
+	}
+	return nil
+}
+
+func (c *Config) checkTrees() error {
+	for name, dir := range c.Compute.Trees {
+		if !treeName.MatchString(name) || name == HostTree {
+			return fmt.Errorf("compute.trees: %q cannot be the name of a tree", name)
+		}
+		if !filepath.IsAbs(dir) || filepath.Clean(dir) == "/" {
+			return fmt.Errorf("compute.trees.%s: %q is not an absolute path below /", name, dir)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkLog() error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+		return fmt.Errorf("log.level: %q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return fmt.Errorf("log.format: %q is not text or json", c.Log.Format)
+	}
+	return nil
+}
+
+// HostTree is the name of the built-in tree: the machine's own /usr.
+const HostTree = "host"
