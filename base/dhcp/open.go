@@ -1,0 +1,55 @@
+package dhcp
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// OpenServer opens the socket for [Serve]: UDP port 67 of the calling thread's
+// network namespace, bound to the device, allowed to broadcast. It needs
+// privilege; the socket may then be handed to a process without any.
+//
+// Replies carry no UDP checksum (SO_NO_CHECK): between two ends on one machine
+// the kernel leaves it unfinished, which clients on raw sockets take for a
+// broken packet. Neutron mends that with a CHECKSUM rule in the namespace.
+func OpenServer(device string) (*net.UDPConn, error) {
+	conn, err := listen(device, serverPort, map[int]int{unix.SO_NO_CHECK: 1})
+	if err != nil {
+		return nil, fmt.Errorf("open dhcp server on %s: %w", device, err)
+	}
+	return conn, nil
+}
+
+// listen opens a UDP socket that hears and sends on one device only.
+func listen(device string, port int, more map[int]int) (*net.UDPConn, error) {
+	set := func(fd int) error {
+		if err := unix.BindToDevice(fd, device); err != nil {
+			return fmt.Errorf("bind to device: %w", err)
+		}
+		flags := map[int]int{unix.SO_REUSEADDR: 1, unix.SO_BROADCAST: 1}
+		for _, m := range []map[int]int{flags, more} {
+			for opt, v := range m {
+				if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, v); err != nil {
+					return fmt.Errorf("socket option %d: %w", opt, err)
+				}
+			}
+		}
+		return nil
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		if e := raw.Control(func(fd uintptr) { err = set(int(fd)) }); e != nil {
+			return e
+		}
+		return err
+	}}
+	conn, err := lc.ListenPacket(context.Background(), "udp4", fmt.Sprintf(":%d", port))
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
+}
