@@ -21,7 +21,7 @@ type Config struct {
 	Node     Node     `yaml:"node" doc:"This machine."`
 	API      API      `yaml:"api" doc:"The REST services."`
 	Metadata Metadata `yaml:"metadata" doc:"The metadata service and the way to it."`
-	DHCP     DHCP     `yaml:"dhcp" doc:"DHCP on the networks of this node. The three switches have Neutron's names and meaning."`
+	DHCP     DHCP     `yaml:"dhcp" doc:"DHCP on the networks of this node. The two switches have Neutron's names and meaning."`
 	Network  Network  `yaml:"network" doc:"Networks and what carries them."`
 	Compute  Compute  `yaml:"compute" doc:"Instances on this node."`
 	Log      Log      `yaml:"log" doc:"The log, written to standard error."`
@@ -48,7 +48,7 @@ type API struct {
 // Metadata sets up the metadata service.
 type Metadata struct {
 	Port       int    `yaml:"port" doc:"TCP port of the metadata service, on a loopback address."`
-	DHCPDomain string `yaml:"dhcp_domain" reload:"yes" doc:"Domain of the hostname that instances are told (Nova's dhcp_domain); empty: none."`
+	DHCPDomain string `yaml:"dhcp_domain" doc:"Domain of the hostname that instances are told (Nova's dhcp_domain); empty: none."`
 	ProxyUser  int    `yaml:"proxy_user" doc:"Numeric user that the namespace proxy runs as; nothing else may run as it."`
 }
 
@@ -59,7 +59,6 @@ type DHCP struct {
 	LeaseSeconds    int    `yaml:"lease_seconds" reload:"yes" doc:"Length of a lease in seconds (Neutron's dhcp_lease_duration)."`
 	ForceMetadata   bool   `yaml:"force_metadata" reload:"yes" doc:"Metadata over the DHCP port on every network."`
 	IsolatedMeta    bool   `yaml:"enable_isolated_metadata" reload:"yes" doc:"Metadata over the DHCP port on networks without a router."`
-	MetadataNetwork bool   `yaml:"enable_metadata_network" reload:"yes" doc:"Metadata over the DHCP port on networks inside 169.254.0.0/16 that a router serves."`
 }
 
 // Network sets up the fabric.
@@ -88,7 +87,7 @@ func Default() Config {
 		Node:     Node{AvailabilityZone: "nova"},
 		API:      API{Listen: "127.0.0.1", Region: "RegionOne", Identity: 5000, Compute: 8774, Image: 9292, Network: 9696, MaxImage: 64 << 30},
 		Metadata: Metadata{Port: 8775, DHCPDomain: "novalocal", ProxyUser: 61900},
-		DHCP:     DHCP{User: 61901, Domain: "openstacklocal", LeaseSeconds: 86400, MetadataNetwork: false},
+		DHCP:     DHCP{User: 61901, Domain: "openstacklocal", LeaseSeconds: 86400},
 		Network:  Network{MTU: 1450},
 		Compute:  Compute{PIDs: 1024},
 		Log:      Log{Level: "info", Format: "text"},
