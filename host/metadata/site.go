@@ -1,0 +1,136 @@
+package metadata
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"imprint/base/openstack"
+	"imprint/host/cloud"
+)
+
+// Site is what all instances are told alike.
+type Site struct {
+	// Domain is appended to host names (nova.conf dhcp_domain); "" for none.
+	Domain     string
+	VendorData openstack.VendorData
+}
+
+// facts are the records that an instance's documents are made of.
+type facts struct {
+	server *cloud.Server
+	nics   []nic
+}
+
+// nic is a server's port with its surroundings.
+type nic struct {
+	port    *cloud.Port
+	network *cloud.Network
+	subnets []*cloud.Subnet // those that the port has an address on, oldest first
+}
+
+// factsOf collects the facts of a server; records that are not there (yet)
+// are left out.
+func factsOf(m *cloud.Model, s *cloud.Server) facts {
+	f := facts{server: s}
+	for _, id := range s.Ports {
+		port := m.Ports[id]
+		if port == nil || m.Networks[port.NetworkID] == nil {
+			continue
+		}
+		n := nic{port: port, network: m.Networks[port.NetworkID]}
+		for _, ip := range port.FixedIPs {
+			if subnet := m.Subnets[ip.SubnetID]; subnet != nil && !slices.Contains(n.subnets, subnet) {
+				n.subnets = append(n.subnets, subnet)
+			}
+		}
+		slices.SortFunc(n.subnets, func(a, b *cloud.Subnet) int { return a.CreatedAt.Compare(b.CreatedAt) })
+		f.nics = append(f.nics, n)
+	}
+	return f
+}
+
+// same reports whether f and g are the same records. Records never change, so
+// comparing pointers tells.
+func (f facts) same(g facts) bool {
+	return f.server == g.server && slices.EqualFunc(f.nics, g.nics, func(a, b nic) bool {
+		return a.port == b.port && a.network == b.network && slices.Equal(a.subnets, b.subnets)
+	})
+}
+
+// instance turns the facts into what the documents are made of.
+func (f facts) instance(site Site, userData []byte) *openstack.Instance {
+	s := f.server
+	i := &openstack.Instance{
+		UUID: string(s.ServerID), ProjectID: string(s.ProjectID), Name: s.Name, Hostname: s.HostName,
+		AvailabilityZone: s.AvailabilityZone, LaunchIndex: s.LaunchIndex, Meta: maps.Clone(s.Metadata),
+		UserData: userData, VendorData: site.VendorData, EC2: f.ec2(),
+	}
+	if site.Domain != "" {
+		i.Hostname += "." + site.Domain
+	}
+	if s.KeyName != "" {
+		i.Key = &openstack.Key{Name: s.KeyName, Type: s.KeyType, Data: s.PublicKey}
+	}
+	for _, n := range f.nics {
+		i.Ports = append(i.Ports, n.describe())
+	}
+	return i
+}
+
+// ec2 departs from Nova in one point: Nova numbers images as it meets them
+// (s3_image table); here the image's UUID gives the eight digits, so that the
+// id stays the same without a table.
+func (f facts) ec2() openstack.EC2 {
+	s := f.server
+	e := openstack.EC2{
+		InstanceID:    fmt.Sprintf("i-%08x", s.Number),
+		ImageID:       fmt.Sprintf("ami-%.8s", s.ImageID),
+		InstanceType:  s.Flavor.Name,
+		ReservationID: s.ReservationID,
+		BlockDevices:  blockDevices(s.Flavor),
+	}
+	for range f.nics {
+		e.SecurityGroups = append(e.SecurityGroups, s.SecurityGroups...)
+	}
+	return e
+}
+
+// blockDevices names the disks as virtio does. nova: block_device.py,
+// instance_block_mapping.
+func blockDevices(f cloud.Flavor) map[string]string {
+	devices := map[string]string{"ami": "vda", "root": "/dev/vda"}
+	next := 'b'
+	if f.Ephemeral > 0 {
+		devices["ephemeral0"] = "/dev/vd" + string(next)
+		next++
+	}
+	if f.Swap > 0 {
+		devices["swap"] = "/dev/vd" + string(next)
+	}
+	return devices
+}
+
+func (n nic) describe() openstack.Port {
+	p := openstack.Port{
+		ID: string(n.port.PortID), NetworkID: string(n.port.NetworkID), MAC: string(n.port.MAC),
+		LinkID: "tap" + cloud.Short(n.port.PortID), LinkType: "bridge", MTU: n.network.MTU,
+	}
+	for _, s := range n.subnets {
+		p.Subnets = append(p.Subnets, n.subnet(s))
+	}
+	return p
+}
+
+func (n nic) subnet(s *cloud.Subnet) openstack.Subnet {
+	d := openstack.Subnet{CIDR: s.CIDR, Gateway: s.Gateway, DHCP: s.DHCP, AddressMode: s.IPv6AddrMode, DNS: s.DNS}
+	for _, r := range s.HostRoutes {
+		d.Routes = append(d.Routes, openstack.SubnetRoute{Destination: r.Destination, Gateway: r.NextHop})
+	}
+	for _, ip := range n.port.FixedIPs {
+		if ip.SubnetID == s.SubnetID {
+			d.Addrs = append(d.Addrs, ip.Addr)
+		}
+	}
+	return d
+}

@@ -1,0 +1,156 @@
+package nsproxy
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"imprint/host/cloud"
+)
+
+// way is one way in: a router's namespace or a network's, with all that is
+// counted for it.
+type way struct {
+	key    string // router/<id> or network/<id>
+	header string // the header that names it to the agent
+	id     string
+
+	requests   atomic.Int64
+	lines      *rate.Limiter // of the log
+	suppressed atomic.Int64  // lines since the last one
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	perClient map[netip.Addr]int
+}
+
+func newWay(key string, l Limits) (*way, error) {
+	kind, id, _ := strings.Cut(key, "/")
+	header := map[string]string{"router": cloud.HeaderRouterID, "network": cloud.HeaderNetworkID}[kind]
+	if header == "" || !cloud.IsUUID(id) {
+		return nil, fmt.Errorf("key %q is neither router/<id> nor network/<id>", key)
+	}
+	return &way{
+		key: key, header: header, id: id,
+		lines: rate.NewLimiter(rate.Limit(l.LogRate), l.LogBurst),
+		conns: map[*conn]struct{}{}, perClient: map[netip.Addr]int{},
+	}, nil
+}
+
+// closeAll closes the way's connections, those with a request under way too.
+func (w *way) closeAll() {
+	w.mu.Lock()
+	open := make([]*conn, 0, len(w.conns))
+	for c := range w.conns {
+		open = append(open, c)
+	}
+	w.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
+}
+
+// admit counts a connection in, unless the way or its client has too many.
+func (w *way) admit(c net.Conn, l Limits) (*conn, bool) {
+	client := peer(c)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !client.IsValid() || len(w.conns) >= l.PerListener || w.perClient[client] >= l.PerClient {
+		return nil, false
+	}
+	admitted := &conn{Conn: c, way: w, client: client}
+	w.conns[admitted] = struct{}{}
+	w.perClient[client]++
+	return admitted, true
+}
+
+func (w *way) leave(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.conns, c)
+	if w.perClient[c.client]--; w.perClient[c.client] == 0 {
+		delete(w.perClient, c.client)
+	}
+}
+
+// peer returns who is at the other end: an IPv4 address not mapped, a
+// link-local one without its zone.
+func peer(c net.Conn) netip.Addr {
+	a, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return a.AddrPort().Addr().Unmap().WithZone("")
+}
+
+// conn is an instance's connection.
+type conn struct {
+	net.Conn
+	way    *way
+	client netip.Addr
+	once   sync.Once
+	total  chan struct{} // holds a place until the end
+}
+
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		c.way.leave(c)
+		<-c.total
+	})
+	return c.Conn.Close()
+}
+
+// CloseWrite lets net/http close so that the client can read its answer first.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// gate is a listener of a way that lets only so many connections in.
+type gate struct {
+	net.Listener
+	way    *way
+	limits Limits
+	total  chan struct{}
+	log    *slog.Logger
+}
+
+// Accept closes connections that are too many.
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		c, err := g.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if admitted, ok := g.admit(c); ok {
+			return admitted, nil
+		}
+		c.Close()
+		if g.way.lines.Allow() {
+			g.log.Warn("connection refused: too many", "netns", g.way.key, "client", c.RemoteAddr())
+		}
+	}
+}
+
+func (g *gate) admit(c net.Conn) (*conn, bool) {
+	select {
+	case g.total <- struct{}{}:
+	default:
+		return nil, false
+	}
+	admitted, ok := g.way.admit(c, g.limits)
+	if !ok {
+		<-g.total
+		return nil, false
+	}
+	admitted.total = g.total
+	return admitted, true
+}
