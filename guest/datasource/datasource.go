@@ -1,0 +1,116 @@
+// Package datasource finds where an instance's data come from and reads them:
+// each source returns one Instance value.
+//
+// Sources follow cloud-init 22.4 (sources/*.py, tools/ds-identify) in what they
+// look for and in what they make of it. Whatever the network says is bounded in
+// size and time, and every try is kept as evidence.
+package datasource
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Errors that callers decide on.
+var (
+	// ErrUnreachable says that nothing answered at the metadata address, or
+	// that the way there could not be made: no other source behind the same
+	// address need be asked.
+	ErrUnreachable = errors.New("metadata service does not answer")
+	// ErrNotServed says that the address answers, but not with what the
+	// source looks for.
+	ErrNotServed = errors.New("not served at the metadata address")
+	// ErrDisabled says that the instance's own properties turn the source off.
+	ErrDisabled = errors.New("data source is disabled by the instance's metadata")
+)
+
+// Source is one kind of place. Its methods are called by one goroutine.
+type Source interface {
+	// Name is cloud-init's, such as OpenStack; it stands in datasource_list.
+	Name() string
+	// Detect tells from the machine alone, without the network, whether the
+	// source may be here.
+	Detect(Env) Evidence
+	// Crawl reads everything. Its error is a *CrawlError if anything was
+	// asked over the network.
+	Crawl(context.Context, Env) (*Instance, error)
+}
+
+// Env is the world as sources see it. The zero value of each field but Root
+// is what a real system has.
+type Env struct {
+	// Root is where /sys and /proc are; *rootfs.Root is one.
+	Root Files
+	// BaseURL is where the metadata address is; empty means DefaultURL.
+	BaseURL string
+	// Transport carries requests; nil is one without proxies.
+	Transport http.RoundTripper
+	// Connect makes the metadata address reachable before the first request,
+	// as in the local stage, when there is no network yet: DHCP on the first
+	// NIC. Nil means that there is a network.
+	Connect func(context.Context) error
+	// Arch is the machine as uname says; empty asks the running system.
+	Arch string
+	// Now is the clock of evidence; nil is time.Now.
+	Now func() time.Time
+	// Log nil discards.
+	Log *slog.Logger
+}
+
+// Files reads small files by absolute name.
+type Files interface {
+	ReadFile(name string) ([]byte, error)
+}
+
+// DefaultURL is the metadata address of OpenStack and EC2.
+const DefaultURL = "http://169.254.169.254"
+
+// Settings are what cloud.cfg says of a network source; zero fields mean
+// the defaults.
+type Settings struct {
+	// MaxWait is how long to go on asking while nobody answers.
+	MaxWait time.Duration
+	// Timeout bounds one request to a service that took the connection.
+	Timeout time.Duration
+}
+
+// Defaults of Settings. A service that is not there costs a boot about as much
+// as MaxWait; cloud-init's one try of 10 s is worse in both directions.
+const (
+	DefaultMaxWait = 8 * time.Second
+	DefaultTimeout = 10 * time.Second
+)
+
+func (s Settings) withDefaults() Settings {
+	if s.MaxWait == 0 {
+		s.MaxWait = DefaultMaxWait
+	}
+	if s.Timeout == 0 {
+		s.Timeout = DefaultTimeout
+	}
+	return s
+}
+
+func (e Env) now() time.Time {
+	if e.Now != nil {
+		return e.Now()
+	}
+	return time.Now()
+}
+
+func (e Env) baseURL() string {
+	if e.BaseURL != "" {
+		return e.BaseURL
+	}
+	return DefaultURL
+}
+
+func (e Env) log() *slog.Logger {
+	if e.Log != nil {
+		return e.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

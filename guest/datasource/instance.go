@@ -1,0 +1,122 @@
+package datasource
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"imprint/base/cloudconfig"
+)
+
+// Instance is everything that one source found. It is a plain value; it is
+// kept as JSON between the stages of a boot.
+type Instance struct {
+	// Name is the source's: OpenStack, Ec2, None.
+	Name string `json:"name"`
+	// Class is the source's name in status.json and logs, as cloud-init has
+	// it: DataSourceOpenStack, or DataSourceOpenStackLocal if it was read
+	// before there was a network.
+	Class string `json:"class"`
+	// Mode is net or local; Version the metadata format's. Empty and zero for
+	// sources that do not tell.
+	Mode    string `json:"mode,omitempty"`
+	Version int    `json:"version,omitempty"`
+
+	CloudName   string `json:"cloud_name"`
+	Platform    string `json:"platform"`
+	Subplatform string `json:"subplatform"`
+	// URL is the metadata address that answered.
+	URL string `json:"url,omitempty"`
+
+	InstanceID string `json:"instance_id"`
+	// LocalHostname is the host name without domain, FQDN the same with it if
+	// there is one. Both are empty if the source knows none.
+	LocalHostname    string   `json:"local_hostname,omitempty"`
+	FQDN             string   `json:"fqdn,omitempty"`
+	PublicKeys       []string `json:"public_keys,omitempty"` // SSH, one line each
+	AvailabilityZone string   `json:"availability_zone,omitempty"`
+	Region           string   `json:"region,omitempty"`
+
+	// MetaData is the source's own document, with cloud-init's instance-id
+	// and local-hostname added; EC2 is the EC2 tree, nil if it was not read.
+	MetaData *cloudconfig.Node `json:"meta_data,omitempty"`
+	EC2      *cloudconfig.Node `json:"ec2_metadata,omitempty"`
+	// NetworkData is network_data.json as it came; nil if there is none.
+	NetworkData []byte `json:"network_data,omitempty"`
+
+	// UserData as the user gave it; VendorData and VendorData2 in the form of
+	// user data, taken out of their JSON.
+	UserData    []byte `json:"user_data,omitempty"`
+	VendorData  []byte `json:"vendor_data,omitempty"`
+	VendorData2 []byte `json:"vendor_data2,omitempty"`
+
+	// Problems are parts that were there and could not be used.
+	Problems []string `json:"problems,omitempty"`
+	// Tries are the requests that were made.
+	Tries []Try `json:"tries,omitempty"`
+}
+
+// String is how cloud-init names a source in status.json:
+// "DataSourceOpenStackLocal [net,ver=2]".
+func (i *Instance) String() string {
+	if i.Version == 0 {
+		return i.Class
+	}
+	return fmt.Sprintf("%s [%s,ver=%d]", i.Class, i.Mode, i.Version)
+}
+
+// Line is the content of the file datasource in the instance's directory.
+func (i *Instance) Line() string { return i.Class + ": " + i.String() }
+
+// setHostname takes what a source calls local-hostname, which may be a whole
+// name or, on old clouds, an address.
+// cloud-init 22.4: sources/__init__.py, get_hostname.
+func (i *Instance) setHostname(s string) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {
+		s = "ip-" + strings.ReplaceAll(s, ".", "-")
+	}
+	i.LocalHostname, _, _ = strings.Cut(s, ".")
+	i.FQDN = strings.TrimSuffix(s, ".localdomain")
+}
+
+// addKeys takes public keys in any of the forms that sources have them: text,
+// a list, or a map by name. What is no SSH key, as Nova's X.509 key pairs are
+// not, becomes a problem.
+// cloud-init 22.4: sources/__init__.py, normalize_pubkey_data.
+func (i *Instance) addKeys(n *cloudconfig.Node) {
+	if len(n.Pairs()) > 0 {
+		for _, p := range n.Pairs() {
+			i.addKeys(p.Value)
+		}
+		return
+	}
+	texts, err := n.AsStrings()
+	if err != nil {
+		i.Problems = append(i.Problems, "public keys: "+err.Error())
+		return
+	}
+	for _, t := range texts {
+		if strings.HasPrefix(t, "-----BEGIN ") {
+			i.Problems = append(i.Problems, "public keys: one is no SSH key")
+			continue
+		}
+		for line := range strings.Lines(t) {
+			if line = strings.TrimSpace(line); line != "" {
+				i.PublicKeys = append(i.PublicKeys, line)
+			}
+		}
+	}
+}
+
+// text is a scalar's text at a path, "" where there is none.
+func text(n *cloudconfig.Node, path ...string) string {
+	n = n.Get(path...)
+	if n.IsNull() {
+		return ""
+	}
+	s, err := n.AsString()
+	if err != nil {
+		return ""
+	}
+	return s
+}
