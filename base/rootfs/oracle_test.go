@@ -27,19 +27,25 @@ func TestResolvesAsTheKernel(t *testing.T) {
 	found := 0
 	for range 60 {
 		r, in, _ := tree(t)
+		// Made through os.Root: a link among the parents leads nowhere outside.
+		forest, err := os.OpenRoot(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer forest.Close()
 		for range 25 {
-			at := filepath.Join(in, filepath.Join("/", name(3)))
+			at := filepath.Join(".", filepath.Join("/", name(3)))
 			target := name(4)
 			if rnd.IntN(3) == 0 {
 				target = "/" + target
 			}
 			switch rnd.IntN(4) {
 			case 0, 1:
-				os.Mkdir(at, 0o755)
+				forest.Mkdir(at, 0o755)
 			case 2:
-				os.Symlink(target, at)
+				forest.Symlink(target, at)
 			case 3:
-				os.WriteFile(at, nil, 0o644)
+				forest.WriteFile(at, nil, 0o644)
 			}
 		}
 		for range 100 {

@@ -1,0 +1,61 @@
+package computeagent
+
+import (
+	"errors"
+	"time"
+
+	"imprint/host/cloud"
+)
+
+// hostTree is the name of the driver's own tree.
+const hostTree = "host"
+
+// tree returns the root file system of that name.
+func (a *Agent) tree(name string) (string, error) {
+	if name == hostTree {
+		return hostTree, nil
+	}
+	dir := a.config.Trees[name]
+	if dir == "" {
+		return "", cloud.Errorf(cloud.Invalid, "the image names the tree %q, which this node does not have", name)
+	}
+	return dir, nil
+}
+
+// faultText is what the server's owner learns of an error: the node's inner
+// life is none of it.
+func faultText(err error) string {
+	var known *cloud.Error
+	if errors.As(err, &known) && known.Kind != cloud.Internal {
+		return known.Text
+	}
+	return "the node could not run the instance; its log says why"
+}
+
+// report tells the instance's state unless it was told last.
+func (w *worker) report(s cloud.InstanceState, rebooted int64, since time.Time, fault string) {
+	r := cloud.InstanceReport{ID: w.id, State: s, Fault: fault, RebootGeneration: rebooted, StartedAt: since}
+	if w.told != nil && *w.told == r {
+		return
+	}
+	w.told = &r
+	w.agent.config.Report(cloud.Report{Instance: &r})
+}
+
+// reportPort tells whether a port is connected unless it was told last.
+func (w *worker) reportPort(id cloud.PortID, up bool) {
+	if last, ok := w.toldPort[id]; ok && last == up {
+		return
+	}
+	w.toldPort[id] = up
+	w.agent.config.Report(cloud.Report{Port: &cloud.PortReport{ID: id, Up: up}})
+}
+
+// rebooted is the last reboot that was done, as far as is known.
+func (w *worker) rebooted() int64 {
+	m, err := w.recall()
+	if err != nil {
+		return 0
+	}
+	return m.Rebooted
+}
