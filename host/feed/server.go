@@ -1,0 +1,142 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"imprint/host/cloud"
+)
+
+// Server feeds nodes. Its fields are set before Serve and not changed after;
+// Serve may run for several listeners at once.
+type Server struct {
+	Source Source
+	Sink   Sink
+	Log    *slog.Logger // nil discards
+
+	mu       sync.Mutex
+	sessions map[string]int // connections by node; "" has all
+}
+
+// Serve accepts nodes on l until ctx ends, then closes l, waits for its
+// goroutines and returns nil. identify says which node is at the other end,
+// from the connection alone (credentials of the peer, its certificate); an
+// error turns it away. It may take 10 s, for a TLS handshake.
+func (s *Server) Serve(ctx context.Context, l net.Listener, identify func(net.Conn) (string, error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { l.Close() })()
+	defer l.Close()
+	for {
+		c, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("accept nodes: %w", err)
+		}
+		if err != nil {
+			s.log().Warn("node could not be accepted", "error", err)
+			pause(ctx, firstPause)
+			continue
+		}
+		running.Go(func() { s.serve(ctx, c, identify) })
+	}
+}
+
+func (s *Server) log() *slog.Logger { return orDiscard(s.Log) }
+
+func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) (string, error)) {
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	if !s.enter("") {
+		s.log().Warn("node turned away, too many connections", "limit", maxSessions)
+		return
+	}
+	defer s.leave("")
+	node, err := s.greet(c, identify)
+	if err != nil {
+		s.log().Warn("node turned away", "error", err)
+		return
+	}
+	defer s.leave(node)
+	s.log().Info("node connected", "node", node)
+	err = (&session{server: s, node: node, conn: c}).run(ctx)
+	if ctx.Err() == nil {
+		s.log().Info("node disconnected", "node", node, "reason", err)
+	}
+}
+
+// greet returns the node, which has then entered.
+func (s *Server) greet(c net.Conn, identify func(net.Conn) (string, error)) (string, error) {
+	c.SetDeadline(time.Now().Add(helloTimeout))
+	node, err := identify(c)
+	if err != nil {
+		return "", fmt.Errorf("identify node: %w", err)
+	}
+	if node == "" {
+		return "", errors.New("identify node: it has no name")
+	}
+	hello, err := readFrame(c, maxReport)
+	if err != nil {
+		return "", fmt.Errorf("hello of node %s: %w", node, err)
+	}
+	if hello.Type != typeHello || hello.Version != version {
+		return "", s.refuse(c, node, fmt.Sprintf("protocol version %d is wanted, %s %d came", version, hello.Type, hello.Version))
+	}
+	if !s.enter(node) {
+		return "", s.refuse(c, node, fmt.Sprintf("node %s has %d connections already", node, maxPerNode))
+	}
+	if err := writeFrame(c, frame{Type: typeHello, Version: version, Node: node}, maxReport); err != nil {
+		s.leave(node)
+		return "", fmt.Errorf("hello to node %s: %w", node, err)
+	}
+	return node, c.SetDeadline(time.Time{})
+}
+
+func (s *Server) refuse(c net.Conn, node, reason string) error {
+	err := fmt.Errorf("node %s: %s", node, reason)
+	return errors.Join(err, writeFrame(c, frame{Type: typeRefuse, Error: reason}, maxReport))
+}
+
+// enter counts a connection of node, "" for any; false is one too many.
+func (s *Server) enter(node string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sessions == nil {
+		s.sessions = map[string]int{}
+	}
+	limit := maxPerNode
+	if node == "" {
+		limit = maxSessions
+	}
+	if s.sessions[node] >= limit {
+		return false
+	}
+	s.sessions[node]++
+	return true
+}
+
+func (s *Server) leave(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sessions[node]--; s.sessions[node] == 0 {
+		delete(s.sessions, node)
+	}
+}
+
+// final reports whether trying again would not help.
+func final(err error) bool {
+	switch cloud.KindOf(err) {
+	case cloud.Invalid, cloud.Forbidden, cloud.NotFound:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+package feed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"imprint/host/cloud"
+)
+
+// session is the server's side of one connection.
+type session struct {
+	server *Server
+	node   string
+	conn   net.Conn
+}
+
+// run returns why the connection ended, never nil.
+func (s *session) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { s.conn.Close() })()
+	box, answers := make(chan cloud.Slice, 1), make(chan frame, window)
+	g.Go(func() error { return s.drain(ctx, box) })
+	g.Go(func() error { return s.write(ctx, box, answers) })
+	g.Go(func() error { return s.read(ctx, answers) })
+	return g.Wait()
+}
+
+// drain takes slices as they come, so that a slow node holds nobody up.
+func (s *session) drain(ctx context.Context, box chan cloud.Slice) error {
+	for slice := range s.server.Source.Slices(ctx, s.node) {
+		offer(box, slice)
+	}
+	return errors.New("there are no more slices for the node")
+}
+
+func (s *session) write(ctx context.Context, box <-chan cloud.Slice, answers <-chan frame) error {
+	w := &writer{conn: s.conn, buf: bufio.NewWriterSize(s.conn, 64<<10), limit: maxRecord}
+	beat := time.NewTicker(defaultHeartbeat)
+	defer beat.Stop()
+	last, revision := cloud.NewSlice(), int64(0)
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case slice := <-box:
+			revision, err = s.batch(w, last, slice, revision)
+			last = slice
+		case f := <-answers:
+			err = w.send(f)
+		case <-beat.C:
+			err = w.send(frame{Type: typeBeat})
+		}
+		if err = errors.Join(err, w.flush()); err != nil {
+			return fmt.Errorf("send to node: %w", err)
+		}
+	}
+}
+
+// batch sends what changed, if anything did, and returns the revision that the
+// node then has. The first slice is sent even when it is empty.
+func (s *session) batch(w *writer, from, to cloud.Slice, revision int64) (int64, error) {
+	next, sent := revision+1, 0
+	err := diff(from, to, func(f frame) error {
+		f.Revision = next
+		sent++
+		err := w.send(f)
+		if errors.Is(err, errTooLarge) {
+			s.server.log().Error("record is too large for its node", "node", s.node, "kind", f.Kind, "id", f.ID, "error", err)
+			return nil
+		}
+		return err
+	})
+	if err != nil || sent == 0 && revision > 0 {
+		return revision, err
+	}
+	return next, w.send(frame{Type: typeSynced, Revision: next})
+}
+
+func (s *session) read(ctx context.Context, answers chan<- frame) error {
+	r := bufio.NewReader(s.conn)
+	for ctx.Err() == nil {
+		s.conn.SetReadDeadline(time.Now().Add(3 * defaultHeartbeat))
+		f, err := readFrame(r, maxReport)
+		if err != nil {
+			return fmt.Errorf("receive from node: %w", err)
+		}
+		if f.Type != typeReport {
+			continue
+		}
+		select {
+		case answers <- s.take(ctx, f):
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}
+
+// take hands a report to the sink and returns the answer.
+func (s *session) take(ctx context.Context, f frame) frame {
+	if f.Report == nil || (f.Report.Instance == nil) == (f.Report.Port == nil) {
+		return frame{Type: typeAck, Seq: f.Seq, Error: "a report is of one instance or one port"}
+	}
+	err := s.server.Sink(ctx, s.node, *f.Report)
+	switch {
+	case err == nil:
+		return frame{Type: typeAck, Seq: f.Seq}
+	case final(err):
+		return frame{Type: typeAck, Seq: f.Seq, Error: err.Error()}
+	}
+	return frame{Type: typeAgain, Seq: f.Seq, Error: err.Error()}
+}
+
+// writer sends frames through a buffer, each within writeTimeout.
+type writer struct {
+	conn  net.Conn
+	buf   *bufio.Writer
+	limit int
+}
+
+func (w *writer) send(f frame) error {
+	w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return writeFrame(w.buf, f, w.limit)
+}
+
+func (w *writer) flush() error {
+	w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return w.buf.Flush()
+}
