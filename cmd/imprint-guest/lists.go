@@ -1,0 +1,92 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"imprint/base/cloudconfig"
+	"imprint/guest/clouddir"
+	"imprint/guest/datasource"
+	"imprint/guest/module"
+)
+
+// sources are the data sources in the order in which they are asked: Ec2 is
+// for clouds that serve EC2's tree alone, None is what is left. wait is how
+// long one may go on asking while nobody answers. The system's configuration
+// may choose among them (datasource_list) and give them settings (datasource).
+func sources(config *cloudconfig.Node, wait time.Duration) []datasource.Source {
+	all := []datasource.Source{
+		datasource.NewOpenStack(settings(config, "OpenStack", wait)),
+		datasource.NewEc2(settings(config, "Ec2", wait)),
+		datasource.NewNone(noneSettings(config)),
+	}
+	wanted, err := config.Strings("datasource_list")
+	if err != nil || len(wanted) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, func(s datasource.Source) bool { return !slices.Contains(wanted, s.Name()) })
+}
+
+// localSources are the sources for a system that does not run: they ask nobody
+// over this machine's network.
+func localSources(config *cloudconfig.Node) []datasource.Source {
+	return []datasource.Source{datasource.NewNone(noneSettings(config))}
+}
+
+// settings reads max_wait and timeout, seconds, of one source.
+func settings(config *cloudconfig.Node, name string, wait time.Duration) datasource.Settings {
+	n := config.Get("datasource", name)
+	seconds := func(key string, def time.Duration) time.Duration {
+		if v, err := n.Get(key).AsFloat(); err == nil && v > 0 && v < 3600 {
+			return time.Duration(v * float64(time.Second))
+		}
+		return def
+	}
+	return datasource.Settings{MaxWait: seconds("max_wait", wait), Timeout: seconds("timeout", 0)}
+}
+
+func noneSettings(config *cloudconfig.Node) datasource.NoneSettings {
+	n := config.Get("datasource", "None")
+	set := datasource.NoneSettings{MetaData: n.Get("metadata")}
+	if text, err := n.Text("userdata_raw"); err == nil {
+		set.UserData = []byte(text)
+	}
+	return set
+}
+
+// The modules of each stage in their order, which is that of Debian's
+// /etc/cloud/cloud.cfg.
+
+func initModules() []module.Module {
+	names := []string{"hostname", "fqdn", "preserve_hostname", "prefer_fqdn_over_hostname"}
+	return []module.Module{
+		{Name: "bootcmd", Frequency: clouddir.PerAlways, Keys: []string{"bootcmd"}, Run: module.Bootcmd},
+		{Name: "write-files", Frequency: clouddir.PerInstance, Keys: []string{"write_files"}, Run: module.WriteFiles},
+		{Name: "set_hostname", Frequency: clouddir.PerInstance, Reads: names, Run: module.SetHostname},
+		{Name: "update_hostname", Frequency: clouddir.PerAlways, Reads: names, Run: module.UpdateHostname},
+		{Name: "update_etc_hosts", Frequency: clouddir.PerAlways, Keys: []string{"manage_etc_hosts"}, Run: module.UpdateEtcHosts},
+		{Name: "users-groups", Frequency: clouddir.PerInstance, Reads: []string{"users", "user", "groups"}, Run: module.UsersGroups},
+		{Name: "ssh", Frequency: clouddir.PerInstance, Reads: []string{"ssh_deletekeys", "ssh_keys", "ssh_genkeytypes", "ssh_authorized_keys",
+			"allow_public_ssh_keys", "disable_root", "disable_root_opts"}, Run: module.SSH},
+	}
+}
+
+func configModules() []module.Module {
+	return []module.Module{
+		{Name: "set-passwords", Frequency: clouddir.PerInstance, Reads: []string{"chpasswd", "password", "ssh_pwauth"}, Run: module.SetPasswords},
+		{Name: "timezone", Frequency: clouddir.PerInstance, Keys: []string{"timezone"}, Run: module.Timezone},
+		{Name: "runcmd", Frequency: clouddir.PerInstance, Keys: []string{"runcmd"}, Run: module.Runcmd},
+	}
+}
+
+func finalModules() []module.Module {
+	return []module.Module{
+		{Name: "write-files-deferred", Frequency: clouddir.PerInstance, Keys: []string{"write_files"}, Run: module.WriteFilesDeferred},
+		{Name: "scripts-vendor", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsVendor},
+		{Name: "scripts-per-once", Frequency: clouddir.PerOnce, AtMostOnce: true, Run: module.ScriptsPerOnce},
+		{Name: "scripts-per-boot", Frequency: clouddir.PerAlways, Run: module.ScriptsPerBoot},
+		{Name: "scripts-per-instance", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsPerInstance},
+		{Name: "scripts-user", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsUser},
+		{Name: "final-message", Frequency: clouddir.PerAlways, Reads: []string{"final_message"}, Run: module.FinalMessage},
+	}
+}

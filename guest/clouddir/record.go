@@ -1,0 +1,58 @@
+package clouddir
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+const (
+	instanceData  = RunDir + "/instance-data.json"
+	sensitiveData = RunDir + "/instance-data-sensitive.json"
+	cloudIDLink   = RunDir + "/cloud-id"
+)
+
+// Redacted stands in the public instance data for what only root may see.
+const Redacted = "redacted for non-root user"
+
+// StoreInstanceData writes instance-data-sensitive.json for root alone, its
+// public twin for all, and cloud-id. Both values are JSON objects.
+// cloud-init: sources/__init__.py persist_instance_data.
+func (d *Dir) StoreInstanceData(cloudID string, sensitive, public any) error {
+	if cloudID == "" || strings.ContainsAny(cloudID, "/\n\x00") {
+		return fmt.Errorf("%q cannot be a cloud id", cloudID)
+	}
+	file := cloudIDLink + "-" + cloudID
+	if err := d.root.WriteFile(file, []byte(cloudID+"\n"), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	old, _ := d.root.Readlink(cloudIDLink)
+	if err := d.link(file, cloudIDLink); err != nil {
+		return err
+	}
+	if old != "" && old != file && path.Dir(old) == RunDir {
+		if err := d.remove(old); err != nil {
+			return err
+		}
+	}
+	if err := d.writeJSON(sensitiveData, sensitive, 0o600); err != nil {
+		return err
+	}
+	return d.writeJSON(instanceData, public, 0o644)
+}
+
+// InstanceData reads the instance data: everything for root, the public half
+// for others or where there is nothing else.
+func (d *Dir) InstanceData(root bool) ([]byte, error) {
+	if root {
+		if data, err := d.root.ReadFile(sensitiveData); err == nil {
+			return data, nil
+		}
+	}
+	data, err := d.root.ReadFile(instanceData)
+	if err != nil {
+		//lint:ignore ST1005 cloud-init's words
+		return nil, fmt.Errorf("Missing instance-data file: %s", instanceData)
+	}
+	return data, nil
+}
