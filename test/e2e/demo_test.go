@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var wholeStory = regexp.MustCompile(`the whole story +([0-9.]+) s`)
+
+// TestDemo plays the story with our own guest.
+func TestDemo(t *testing.T) {
+	needRoot(t)
+	dir := stateDir(t)
+	out, status := imprint(t, 3*time.Minute, "demo", "--state-dir", filepath.Join(dir, "demo"), "--config", configuration(t, "e2e-", 15000, ""))
+	t.Log(out)
+	if status != 0 {
+		t.Fatalf("exit status %d", status)
+	}
+	took := wholeStory.FindStringSubmatch(out)
+	if took == nil {
+		t.Fatal("the time of the whole story is not printed")
+	}
+	if seconds, _ := strconv.ParseFloat(took[1], 64); seconds > 30 {
+		t.Errorf("the story took %s s, more than 30", took[1])
+	}
+}
+
+// TestDemoWithRealCloudInit plays the same story on Debian's root file system
+// with Debian's cloud-init: the judge of what instances are told.
+func TestDemoWithRealCloudInit(t *testing.T) {
+	needRoot(t)
+	tree := realTree(t)
+	dir := stateDir(t)
+	conf := configuration(t, "e2r-", 15010, "compute: {trees: {bookworm: "+tree+"}}\n")
+	out, status := imprint(t, 6*time.Minute, "demo", "--state-dir", filepath.Join(dir, "demo"), "--config", conf, "--tree", "bookworm")
+	t.Log(out)
+	if status != 0 {
+		t.Fatalf("exit status %d", status)
+	}
+}
+
+// realTree returns the root file system that the guest peers build, building
+// it first if needed.
+func realTree(t *testing.T) string {
+	t.Helper()
+	peers := os.Getenv("IMPRINT_PEERS")
+	if peers == "" {
+		peers = "../../../shared/peers"
+	}
+	script := filepath.Join(peers, "guest", "build-image")
+	if _, err := os.Stat(script); err != nil {
+		t.Skipf("the guest peers are not at %s: %v", peers, err)
+	}
+	if out, err := exec.Command(script).CombinedOutput(); err != nil {
+		t.Fatalf("build the tree with the real cloud-init: %v\n%s", err, out)
+	}
+	out, err := exec.Command(script, "--path", "full").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
