@@ -81,7 +81,9 @@ func (m *Model) applySubnet(s *Subnet, deleted bool) {
 func (m *Model) applyPort(p *Port, deleted bool) {
 	if old := m.Ports[p.PortID]; old != nil {
 		for _, ip := range old.FixedIPs {
-			delete(m.byAddr, networkAddr{old.NetworkID, ip.Addr})
+			if at := (networkAddr{old.NetworkID, ip.Addr}); m.byAddr[at] == old.PortID {
+				delete(m.byAddr, at)
+			}
 		}
 		setIn(m.onNetwork, old.NetworkID, old.PortID, old, true)
 		setIn(m.ofDevice, old.DeviceID, old.PortID, old, true)

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 )
 
 // Headers that carry trust between the hops of a metadata request, in their
@@ -31,3 +32,19 @@ func Signature(secret string, id ServerID) string {
 func SignatureValid(secret string, id ServerID, sig string) bool {
 	return hmac.Equal([]byte(sig), []byte(Signature(secret, id)))
 }
+
+// TraceID returns the trace id in a [HeaderTraceParent] value, 32 hexadecimal
+// digits; "" when the value is not in order. W3C Trace Context 1, 3.2.
+func TraceID(parent string) string {
+	p := strings.Split(parent, "-")
+	if len(parent) != 55 || len(p) != 4 || p[0] != "00" || len(p[1]) != 32 || len(p[2]) != 16 || strings.Trim(parent, "0123456789abcdef-") != "" {
+		return ""
+	}
+	return p[1]
+}
+
+// TraceParent returns a [HeaderTraceParent] value for trace id, a new span in it.
+func TraceParent(id string) string { return "00-" + id + "-" + NewSecret(8) + "-01" }
+
+// NewTraceID returns a random trace id.
+func NewTraceID() string { return NewSecret(16) }

@@ -54,11 +54,11 @@ type Metadata struct {
 
 // DHCP sets up the DHCP agent.
 type DHCP struct {
-	User            int    `yaml:"user" doc:"Numeric user that the DHCP server runs as; nothing else may run as it."`
-	Domain          string `yaml:"domain" reload:"yes" doc:"Domain name given to instances (Neutron's dns_domain)."`
-	LeaseSeconds    int    `yaml:"lease_seconds" reload:"yes" doc:"Length of a lease in seconds (Neutron's dhcp_lease_duration)."`
-	ForceMetadata   bool   `yaml:"force_metadata" reload:"yes" doc:"Metadata over the DHCP port on every network."`
-	IsolatedMeta    bool   `yaml:"enable_isolated_metadata" reload:"yes" doc:"Metadata over the DHCP port on networks without a router."`
+	User          int    `yaml:"user" doc:"Numeric user that the DHCP server runs as; nothing else may run as it."`
+	Domain        string `yaml:"domain" reload:"yes" doc:"Domain name given to instances (Neutron's dns_domain)."`
+	LeaseSeconds  int    `yaml:"lease_seconds" reload:"yes" doc:"Length of a lease in seconds (Neutron's dhcp_lease_duration)."`
+	ForceMetadata bool   `yaml:"force_metadata" reload:"yes" doc:"Metadata over the DHCP port on every network."`
+	IsolatedMeta  bool   `yaml:"enable_isolated_metadata" reload:"yes" doc:"Metadata over the DHCP port on networks without a router."`
 }
 
 // Network sets up the fabric.

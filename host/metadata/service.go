@@ -60,7 +60,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, a := s.answer(r)
 	n := a.write(w, r.Method)
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "metadata request",
-		slog.String("trace_id", traceID(r.Header.Get(cloud.HeaderTraceParent))),
+		slog.String("trace_id", cloud.TraceID(r.Header.Get(cloud.HeaderTraceParent))),
 		slog.String("server_id", string(id)), slog.String("method", r.Method),
 		slog.String("path", r.URL.Path[:min(len(r.URL.Path), maxLogPath)]),
 		slog.Int("status", a.status), slog.Int("bytes", n))

@@ -132,22 +132,6 @@ func TestPreferred(t *testing.T) {
 	}
 }
 
-func TestTraceID(t *testing.T) {
-	const id = "0af7651916cd43dd8448eb211c80319c"
-	for parent, want := range map[string]string{
-		"00-" + id + "-b7ad6b7169203331-01":                  id,
-		"00-" + id + "-b7ad6b7169203331-1":                   "",
-		"01-" + id + "-b7ad6b7169203331-01":                  "",
-		"00-" + strings.ToUpper(id) + "-b7ad6b7169203331-01": "",
-		"00-" + id + "b7ad6b7169203331--01":                  "",
-		"":                                                   "",
-	} {
-		if got := traceID(parent); got != want {
-			t.Errorf("%q: %q", parent, got)
-		}
-	}
-}
-
 func TestRunEndsWithItsContext(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

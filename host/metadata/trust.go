@@ -33,13 +33,3 @@ func (s *Service) verify(h http.Header) (cloud.ServerID, *fault) {
 // one returns a header's value. Several headers of the name are joined, as
 // WSGI does, into a value that is nobody's.
 func one(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
-
-// traceID returns the trace id of a Traceparent header, "" when it has none.
-// W3C Trace Context 1, 3.2.
-func traceID(parent string) string {
-	p := strings.Split(parent, "-")
-	if len(parent) != 55 || len(p) != 4 || p[0] != "00" || len(p[1]) != 32 || len(p[2]) != 16 || strings.Trim(parent, "0123456789abcdef-") != "" {
-		return ""
-	}
-	return p[1]
-}

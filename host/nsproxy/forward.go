@@ -55,7 +55,7 @@ type exchange struct {
 
 // ServeHTTP answers one request of an instance.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r, conn: r.Context().Value(connKey{}).(*conn), traceID: cloud.NewSecret(16)}
+	x := &exchange{w: w, r: r, conn: r.Context().Value(connKey{}).(*conn), traceID: cloud.NewTraceID()}
 	f := check(r, p.limits)
 	if f == nil {
 		f = p.admitted(x)
@@ -116,7 +116,7 @@ func (x *exchange) outgoing(body []byte) *http.Request {
 	}
 	out.Header.Set(cloud.HeaderForwardedFor, x.conn.client.String())
 	out.Header.Set(x.conn.way.header, x.conn.way.id)
-	out.Header.Set(cloud.HeaderTraceParent, "00-"+x.traceID+"-"+cloud.NewSecret(8)+"-01")
+	out.Header.Set(cloud.HeaderTraceParent, cloud.TraceParent(x.traceID))
 	return out.WithContext(x.r.Context())
 }
 
