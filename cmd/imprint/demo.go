@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v4"
 
 	"imprint/host/config"
 	"imprint/host/container"
@@ -50,8 +51,21 @@ func demoCommand() *cobra.Command {
 	return c
 }
 
-// logName is the file in the state directory that a demo's imprint up logs to.
-const logName = "imprint.log"
+// Files of a demo in its state directory: what its imprint up logs, and its
+// configuration, which the story changes.
+const (
+	logName    = "imprint.log"
+	configName = "imprint.yaml"
+)
+
+// writeConfig writes the configuration that the demo's imprint up reads.
+func writeConfig(stateDir string, c config.Config) error {
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return writeWhole(filepath.Join(stateDir, configName), text, 0o600)
+}
 
 // errStory says that the story ran and some checks did not hold; what they
 // were is printed already.
@@ -71,6 +85,9 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	}
 	r := newReport(os.Stdout, int(os.Stdout.Fd()), os.Getenv("CI") == "true")
 	fmt.Fprintf(r.out, "Imprint %s: from nothing to a configured instance\n   state directory %s\n", version(), o.stateDir)
+	if err := writeConfig(o.stateDir, conf); err != nil {
+		return err
+	}
 	up, err := startUp(ctx, o)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(o.stateDir))
@@ -135,11 +152,8 @@ func startUp(ctx context.Context, o demoOptions) (*upProcess, error) {
 		return nil, fmt.Errorf("log of imprint up: %w", err)
 	}
 	defer logFile.Close()
-	args := []string{"up", "--state-dir", o.stateDir, "--log-format", "json"}
-	if o.configFile != "" {
-		args = append(args, "--config", o.configFile)
-	}
-	cmd := exec.Command("/proc/self/exe", args...)
+	cmd := exec.Command("/proc/self/exe", "up", "--state-dir", o.stateDir,
+		"--config", filepath.Join(o.stateDir, configName), "--log-format", "json")
 	cmd.Args[0] = "imprint"
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(o.stateDir, "ready"))
@@ -250,7 +264,7 @@ func playStory(ctx context.Context, r *report, conf config.Config, o demoOptions
 	}
 	s := &story{
 		report: r, client: cl, machines: container.New(container.Config{Dir: filepath.Join(o.stateDir, instancesDir)}),
-		stateDir: o.stateDir, tree: o.tree, loginAs: o.login, prefix: conf.Network.Prefix,
+		stateDir: o.stateDir, conf: conf, tree: o.tree, loginAs: o.login,
 	}
 	return s.play(ctx)
 }

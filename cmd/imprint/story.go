@@ -20,6 +20,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 
 	"imprint/host/cloud"
+	"imprint/host/config"
 	"imprint/host/container"
 )
 
@@ -30,9 +31,9 @@ type story struct {
 	*client
 	machines *container.Driver
 	stateDir string
-	tree     string // what the image's imprint_tree says
-	loginAs  string // the tree's login user
-	prefix   string // of namespaces
+	tree     string        // what the image's imprint_tree says
+	loginAs  string        // the tree's login user
+	conf     config.Config // of the running imprint up
 
 	key     string // path of the private key
 	public  string
@@ -56,6 +57,7 @@ func (s *story) play(ctx context.Context) error {
 		{"a key pair, a network without a router, a flavor, an image", s.prepare},
 		{"c1 on a network without a router: an address, no metadata", s.isolated},
 		{"a router is attached and c1 rebooted: metadata", s.routed},
+		{"metadata over the DHCP port, and back", s.forced},
 		{"c3 with user data and properties", s.userData},
 		{"every hop of a metadata request", s.hops},
 	} {
@@ -164,7 +166,7 @@ func (s *story) isolated(ctx context.Context) error {
 	tried, err := c1.run(ctx, "/usr/bin/grep", "-m1", "169.254.169.254", "/var/log/cloud-init.log")
 	s.check("c1 tried to reach 169.254.169.254", err == nil, seen(tried, err))
 	_, err = c1.run(ctx, "/usr/bin/timeout", "2", "/usr/bin/bash", "-c", "exec 3<>/dev/tcp/169.254.169.254/80")
-	s.check("nothing answers c1 at 169.254.169.254", err != nil, seen("", err))
+	s.check("nothing answers c1 at 169.254.169.254", err != nil, "")
 	name, err := c1.hostname(ctx)
 	s.check("the hostname is not c1", err == nil && name != "c1" && !strings.HasPrefix(name, "c1."), seen(name, err))
 	return nil
@@ -180,26 +182,82 @@ func (s *story) routed(ctx context.Context) error {
 		return fmt.Errorf("attach the subnet to test_router: %w", err)
 	}
 	s.asked("router test_router: %s, attached to 17.17.17.0/24", r.ID)
-	if err := s.listening(ctx); err != nil {
+	if err := s.listening(ctx, "qrouter-"+s.router, 9697); err != nil {
 		return err
 	}
-	id, err := s.serverID(ctx, "c1")
-	if err != nil {
-		return err
-	}
-	if err := servers.Reboot(ctx, s.compute, id, servers.RebootOpts{Type: servers.SoftReboot}).ExtractErr(); err != nil {
-		return fmt.Errorf("reboot c1: %w", err)
-	}
-	s.asked("c1 is rebooted")
-	c1, err := s.booted(ctx, id, "c1", 2)
+	c1, err := s.reboot(ctx, "c1", 2)
 	if err != nil {
 		return err
 	}
 	name, err := c1.hostname(ctx)
 	s.check("the hostname is c1", err == nil && name == "c1", seen(name, err))
 	s.checkKey(ctx, c1)
-	route, err := c1.run(ctx, "/usr/sbin/ip", "-4", "route", "show", "169.254.169.254")
-	s.check("169.254.169.254 is routed via 17.17.17.1", err == nil && strings.Contains(route, "via 17.17.17.1"), seen(route, err))
+	s.checkMetadataWay(ctx, c1, "17.17.17.1")
+	return nil
+}
+
+// reboot reboots a server and waits until its boot number n has ended.
+func (s *story) reboot(ctx context.Context, name string, n int) (instance, error) {
+	id, err := s.serverID(ctx, name)
+	if err != nil {
+		return instance{}, err
+	}
+	if err := servers.Reboot(ctx, s.compute, id, servers.RebootOpts{Type: servers.SoftReboot}).ExtractErr(); err != nil {
+		return instance{}, fmt.Errorf("reboot %s: %w", name, err)
+	}
+	s.asked("%s is rebooted", name)
+	return s.booted(ctx, id, name, n)
+}
+
+// checkMetadataWay looks where an instance's requests for metadata go, and
+// makes one from its network.
+func (s *story) checkMetadataWay(ctx context.Context, i instance, via string) {
+	route, err := i.run(ctx, "/usr/sbin/ip", "-4", "route", "show", "169.254.169.254")
+	s.check("169.254.169.254 is routed via "+via, err == nil && strings.Contains(route, "via "+via+" "), seen(route, err))
+	const ask = `exec 3<>/dev/tcp/169.254.169.254/80; printf 'GET /openstack HTTP/1.0\r\n\r\n' >&3; tail -n 1 <&3`
+	said, err := i.run(ctx, "/usr/bin/timeout", "5", "/usr/bin/bash", "-c", ask)
+	s.check("a request from "+i.name+" is answered", err == nil && strings.TrimSpace(said) == "latest", seen(said, err))
+}
+
+// forced turns force_metadata on and off again.
+func (s *story) forced(ctx context.Context) error {
+	if err := s.reconfigure(ctx, func(c *config.Config) { c.DHCP.ForceMetadata = true }); err != nil {
+		return err
+	}
+	s.asked("force_metadata: true, imprint reload")
+	if err := s.listening(ctx, "qdhcp-"+s.network, 80); err != nil {
+		return err
+	}
+	s.check("qdhcp-"+s.network+" answers on port 80", true, "")
+	c1, err := s.reboot(ctx, "c1", 3)
+	if err != nil {
+		return err
+	}
+	s.checkMetadataWay(ctx, c1, "17.17.17.2")
+	if err := s.reconfigure(ctx, func(c *config.Config) { c.DHCP.ForceMetadata = false }); err != nil {
+		return err
+	}
+	s.asked("force_metadata: false, imprint reload")
+	if err := s.silent(ctx, "qdhcp-"+s.network, 80); err != nil {
+		return err
+	}
+	if c1, err = s.reboot(ctx, "c1", 4); err != nil {
+		return err
+	}
+	s.checkMetadataWay(ctx, c1, "17.17.17.1")
+	return nil
+}
+
+// reconfigure changes the configuration file of the running imprint up and has
+// it taken.
+func (s *story) reconfigure(ctx context.Context, change func(*config.Config)) error {
+	change(&s.conf)
+	if err := writeConfig(s.stateDir, s.conf); err != nil {
+		return err
+	}
+	if err := order(ctx, s.stateDir, "reload"); err != nil {
+		return fmt.Errorf("imprint reload: %w", err)
+	}
 	return nil
 }
 

@@ -126,13 +126,37 @@ func (s *story) serverID(ctx context.Context, name string) (string, error) {
 	return found[0].ID, nil
 }
 
-// listening waits until the proxy listens in the router's namespace.
-func (s *story) listening(ctx context.Context) error {
-	return s.poll(ctx, "the router listens on 9697", func() (bool, error) {
-		out, err := inNamespace(ctx, s.prefix+"qrouter-"+s.router, "cat", "/proc/net/tcp6")
-		return err == nil && strings.Contains(out, fmt.Sprintf(":%04X ", 9697)), nil
+// listening waits until something listens on a TCP port of a namespace.
+func (s *story) listening(ctx context.Context, netns string, port int) error {
+	return s.poll(ctx, fmt.Sprintf("%s listens on %d", netns, port), func() (bool, error) {
+		return s.listens(ctx, netns, port), nil
 	})
 }
+
+// silent waits until nothing does.
+func (s *story) silent(ctx context.Context, netns string, port int) error {
+	return s.poll(ctx, fmt.Sprintf("%s no longer listens on %d", netns, port), func() (bool, error) {
+		return !s.listens(ctx, netns, port), nil
+	})
+}
+
+// listens looks for a listener in the kernel's tables of a namespace.
+func (s *story) listens(ctx context.Context, netns string, port int) bool {
+	out, err := inNamespace(ctx, s.netns(netns), "cat", "/proc/net/tcp", "/proc/net/tcp6")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(out) {
+		// The second field is the local address, the fourth the state: 0A listens.
+		if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && f[3] == "0A" {
+			return true
+		}
+	}
+	return false
+}
+
+// netns is the name that a namespace has in this Imprint.
+func (s *story) netns(name string) string { return s.conf.Network.Prefix + name }
 
 // checkPassword compares the password that chpasswd was to set with the hash.
 func (s *story) checkPassword(ctx context.Context, i instance) {
@@ -164,7 +188,7 @@ func (s *story) checkSSH(ctx context.Context, i instance) {
 		s.skip(statement, "the ssh client is not installed")
 		return
 	}
-	who, err := inNamespace(ctx, s.prefix+"qrouter-"+s.router, "ssh", "-i", s.key, "-F", "none",
+	who, err := inNamespace(ctx, s.netns("qrouter-"+s.router), "ssh", "-i", s.key, "-F", "none",
 		"-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no",
 		"-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10", "-o", "LogLevel=ERROR",
 		s.loginAs+"@"+i.fixed.String(), "id -un; hostname")
@@ -185,7 +209,7 @@ func (s *story) checkCounter(ctx context.Context) {
 		s.skip(statement, "nftables is not installed")
 		return
 	}
-	rules, err := inNamespace(ctx, s.prefix+"qrouter-"+s.router, "nft", "list", "ruleset")
+	rules, err := inNamespace(ctx, s.netns("qrouter-"+s.router), "nft", "list", "ruleset")
 	for line := range strings.Lines(rules) {
 		if strings.Contains(line, "redirect to :9697") && strings.Contains(line, "169.254.169.254") {
 			s.check(statement, strings.Contains(line, "counter packets ") && !strings.Contains(line, "counter packets 0 "), line)
