@@ -97,3 +97,30 @@ func (h *Handle) setMaster(l netlink.Link, have Link, name string) error {
 	}
 	return h.nl.LinkSetMaster(l, master)
 }
+
+// Pin makes the bridge send what is for mac through its port link and nowhere
+// else, learn nothing from what comes in there, and send nothing there that it
+// knows no port for. The link is on its bridge already. Frames to a bridge's
+// own group addresses pass no filter, but would be learned from.
+func (h *Handle) Pin(link string, mac net.HardwareAddr) error {
+	l, err := h.nl.LinkByName(link)
+	if err != nil {
+		return h.wrap("pin", link, notFound(err))
+	}
+	port, err := h.nl.LinkGetProtinfo(l)
+	if err != nil {
+		return h.wrap("pin", link, err)
+	}
+	if port.Learning {
+		err = h.nl.LinkSetLearning(l, false)
+	}
+	if err == nil && port.Flood {
+		err = h.nl.LinkSetFlood(l, false)
+	}
+	if err == nil {
+		err = h.nl.NeighSet(&netlink.Neigh{
+			LinkIndex: l.Attrs().Index, Family: unix.AF_BRIDGE, Flags: netlink.NTF_MASTER, State: netlink.NUD_NOARP, HardwareAddr: mac,
+		})
+	}
+	return h.wrap("pin", link, err)
+}

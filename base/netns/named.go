@@ -14,30 +14,56 @@ import (
 // name is taken. iproute2: ip/ipnetns.c netns_add; unlike it, no mount is left
 // on the directory itself.
 func Create(name string) (*NS, error) {
+	return CreateAfter(name, func(*NS) error { return nil })
+}
+
+// CreateAfter is [Create] that calls known with the namespace before it has its
+// name, so that whoever made it can be recorded first. When known fails, or the
+// name is taken, there is no namespace.
+func CreateAfter(name string, known func(*NS) error) (*NS, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("create namespace %s: %w", name, err)
-	}
-	path := filepath.Join(Dir, name)
-	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0)
+	ns, err := anonymous(name)
 	if err != nil {
-		return nil, fmt.Errorf("create namespace: %w", err)
-	}
-	f.Close()
-	if err := onThread(func() error { return mountNew(path) }); err != nil {
-		os.Remove(path)
 		return nil, fmt.Errorf("create namespace %s: %w", name, err)
 	}
-	return Open(name)
+	if err = known(ns); err == nil {
+		err = ns.publish()
+	}
+	if err != nil {
+		ns.Close()
+		return nil, fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	return ns, nil
 }
 
-func mountNew(path string) error {
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("unshare: %w", err)
+// anonymous makes a namespace that is to be called name.
+func anonymous(name string) (*NS, error) {
+	ns := &NS{name: name}
+	err := onThread(func() (err error) {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("unshare: %w", err)
+		}
+		ns.f, err = os.Open("/proc/thread-self/ns/net")
+		return err
+	})
+	return ns, err
+}
+
+// publish gives the namespace its name.
+func (ns *NS) publish() error {
+	if err := os.MkdirAll(Dir, 0o755); err != nil {
+		return err
 	}
-	if err := unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, ""); err != nil {
+	path := filepath.Join(Dir, ns.name)
+	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", ns.FD()), path, "", unix.MS_BIND, ""); err != nil {
+		os.Remove(path)
 		return fmt.Errorf("mount: %w", err)
 	}
 	return nil

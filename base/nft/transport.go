@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"net"
+
 	"net/netip"
 
 	"github.com/google/nftables/binaryutil"
@@ -42,6 +44,13 @@ func UDPDest(port uint16) Part { return ports(unix.IPPROTO_UDP, 2, port) }
 
 // UDPSource matches UDP from a port.
 func UDPSource(port uint16) Part { return ports(unix.IPPROTO_UDP, 0, port) }
+
+// DHCPClient matches DHCP messages about the client with this MAC: their field
+// chaddr, 28 bytes into the message. It goes after [UDPDest]. RFC 2131 section 2
+func DHCPClient(mac net.HardwareAddr) Part {
+	const udpHeader, chaddr = 8, 28
+	return payload(expr.PayloadBaseTransportHeader, udpHeader+chaddr, expr.CmpOpEq, mac)
+}
 
 func ports(proto byte, offset uint32, port uint16) Part {
 	return append(l4(proto), payload(expr.PayloadBaseTransportHeader, offset, expr.CmpOpEq, binaryutil.BigEndian.PutUint16(port))...)

@@ -278,14 +278,23 @@ func TestNamespaces(t *testing.T) {
 	}
 	again.Close()
 
-	// Killed between the record and the mount, and between mount and signature.
-	l.must(l.f.owned.write(name, identity{}))
+	// Killed between the record and the name: with nothing there, and with a
+	// file that nothing is mounted on.
+	l.must(netns.Delete(name))
 	again, err = l.f.EnsureNamespace(name)
 	l.must(err)
 	again.Close()
 	l.must(netns.Delete(name))
-	l.must(l.f.owned.write(name, identity{}))
 	l.must(os.WriteFile(filepath.Join(netns.Dir, name), nil, 0))
+	again, err = l.f.EnsureNamespace(name)
+	l.must(err)
+	again.Close()
+
+	// A record that a loss of power spoilt is none: what is there is not ours.
+	l.must(os.WriteFile(l.f.owned.path(name), nil, 0o600))
+	_, err = l.f.EnsureNamespace(name)
+	refused(t, err, name)
+	l.must(netns.Delete(name)) // as the power's loss did
 	again, err = l.f.EnsureNamespace(name)
 	l.must(err)
 	again.Close()
@@ -293,6 +302,47 @@ func TestNamespaces(t *testing.T) {
 	names, err := l.f.Namespaces()
 	if err != nil || !slices.Equal(names, []string{name}) {
 		t.Errorf("Namespaces = %v, %v", names, err)
+	}
+}
+
+// Somebody takes the name between our look and our making: no record is left
+// that would make theirs ours.
+func TestNameTakenMeanwhile(t *testing.T) {
+	l := newLab(t, "taken")
+	other, err := l.f.EnsureNamespace(l.f.Name("y"))
+	l.must(err)
+	other.Close()
+	name := l.f.Name("x")
+	theirs, err := netns.Create(name)
+	l.must(err)
+	defer theirs.Close()
+	t.Cleanup(func() { netns.Delete(name) })
+	_, err = netns.CreateAfter(name, func(ns *netns.NS) error { return l.f.owned.sign(name, ns) })
+	if !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("the name was taken twice: %v", err)
+	}
+	_, err = l.f.EnsureNamespace(name)
+	refused(t, err, name)
+	l.must(l.f.RemoveNamespace(name))
+	if _, err := netns.Open(name); err != nil {
+		t.Errorf("their namespace is gone: %v", err)
+	}
+}
+
+// The kernel puts devices of its own into every namespace; they are no reason
+// to keep one.
+func TestRemoveTakesTheKernelsOwnAlong(t *testing.T) {
+	l := newLab(t, "tunl")
+	a := l.namespace("a")
+	vm := port(cloud.NetworkID(cloud.NewUUID()), "compute:nova", "fa:16:3e:00:00:01", "10.0.0.5/24")
+	l.must(l.f.Plug(Plug{Port: vm, MTU: 1450, Target: a, Name: "eth0"}))
+	ns, err := netns.Open(l.f.Namespace())
+	l.must(err)
+	defer ns.Close()
+	run(t, ns, "ip tuntap add tunl0 mode tun")
+	l.must(l.f.Remove())
+	if _, err := netns.Open(l.f.Namespace()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the fabric is still there: %v", err)
 	}
 }
 

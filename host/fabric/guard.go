@@ -98,7 +98,7 @@ func portChain(p cloud.DesiredPort, tap string) nft.Chain {
 	rules := []nft.Rule{
 		nft.NewRule("foreign MAC", nft.EtherSourceNot(mac), nft.Counter(), nft.Drop()),
 		nft.NewRule("DHCP server", ip4, nft.UDPSource(67), nft.Counter(), nft.Drop()),
-		nft.NewRule("DHCP client", ip4, nft.Source(netip.IPv4Unspecified()), nft.UDPSource(68), nft.UDPDest(67), nft.Accept()),
+		nft.NewRule("DHCP client", ip4, nft.Source(netip.IPv4Unspecified()), nft.UDPSource(68), nft.UDPDest(67), nft.DHCPClient(mac), nft.Accept()),
 		nft.NewRule("DHCPv6 server", ip6, nft.UDPSource(547), nft.Counter(), nft.Drop()),
 		nft.NewRule("router advertisement", ip6, nft.ICMPv6Type(nft.RouterAdvertisement), nft.Counter(), nft.Drop()),
 		nft.NewRule("redirect", ip6, nft.ICMPv6Type(nft.NeighborRedirect), nft.Counter(), nft.Drop()),
@@ -108,6 +108,11 @@ func portChain(p cloud.DesiredPort, tap string) nft.Chain {
 		// An address probe. RFC 5227 section 2.1.1
 		nft.NewRule("", arp, nft.ARPSender(mac, netip.IPv4Unspecified()), nft.Accept()),
 	}
+	for _, a := range v4 {
+		rules = append(rules, nft.NewRule("DHCP client", ip4, nft.Source(a), nft.UDPSource(68), nft.UDPDest(67), nft.DHCPClient(mac), nft.Accept()))
+	}
+	// In another's name it would spend what that one may ask of the server.
+	rules = append(rules, nft.NewRule("foreign DHCP client", ip4, nft.UDPDest(67), nft.Counter(), nft.Drop()))
 	for _, a := range v4 {
 		rules = append(rules, nft.NewRule("", arp, nft.ARPSender(mac, a), nft.Accept()), nft.NewRule("", ip4, nft.Source(a), nft.Accept()))
 	}

@@ -101,6 +101,12 @@ func udp4(src, from string, sport, dport uint16) []byte {
 	return frame(everyone, src, "0800", "45 00 001c 0000 4000 40 11 0000", hexAddr(from), "ffffffff", hex.EncodeToString(ports[:]), "0008 0000")
 }
 
+// dhcp is a message to the server about the client with a MAC.
+func dhcp(from, client string) []byte {
+	return frame(everyone, mine, "0800", "45 00 0108 0000 4000 40 11 0000", hexAddr(from), "ffffffff", "0044 0043 00f4 0000",
+		"01 01 06 00", strings.Repeat("00", 24), client, strings.Repeat("00", 202))
+}
+
 // icmp6 is a message of a type whose body begins with an address.
 func icmp6(from, kind, about string) []byte {
 	return frame(everyone, mine, "86dd", "60000000 0018 3a ff", hexAddr(from), hexAddr("ff02::1"), kind, "00 0000 00000000", hexAddr(about))
@@ -131,8 +137,11 @@ func TestGuard(t *testing.T) {
 		{"second own IPv4", udp4(mine, "10.0.0.6", 1000, 53), true},
 		{"foreign IPv4", udp4(mine, "10.0.0.7", 1000, 53), false},
 		{"foreign MAC", udp4(theirs, "10.0.0.5", 1000, 53), false},
-		{"DHCP client", udp4(mine, "0.0.0.0", 68, 67), true},
-		{"DHCP client renewing", udp4(mine, "10.0.0.5", 68, 67), true},
+		{"DHCP client", dhcp("0.0.0.0", mine), true},
+		{"DHCP client renewing", dhcp("10.0.0.5", mine), true},
+		{"DHCP client in another's name", dhcp("0.0.0.0", theirs), false},
+		{"DHCP client renewing another's lease", dhcp("10.0.0.5", theirs), false},
+		{"DHCP message that is cut off", udp4(mine, "10.0.0.5", 68, 67), false},
 		{"no address, not DHCP", udp4(mine, "0.0.0.0", 1000, 53), false},
 		{"DHCP server", udp4(mine, "10.0.0.5", 67, 68), false},
 		{"own ARP", arp(mine, mine, "10.0.0.5"), true},
@@ -167,6 +176,43 @@ func TestGuard(t *testing.T) {
 		})
 	}
 	countsDrops(t, l)
+}
+
+// TestNobodyIsHeardForAnother: frames to a bridge's group addresses pass no
+// filter. They must not move another port's address to the sender's port.
+func TestNobodyIsHeardForAnother(t *testing.T) {
+	l := newLab(t, "learn")
+	network := cloud.NetworkID(cloud.NewUUID())
+	thief := port(network, "compute:nova", "fa:16:3e:00:00:01", "10.0.0.5/24")
+	victim := port(network, "compute:nova", "fa:16:3e:00:00:99", "10.0.0.6/24")
+	router := port(network, cloud.OwnerRouterInterface, "fa:16:3e:00:00:02", "10.0.0.1/24")
+	a, b, c := l.namespace("a"), l.namespace("b"), l.namespace("c")
+	l.must(l.f.Plug(Plug{Port: router, MTU: 1450, Target: c, Name: PortLink(router)}))
+	l.must(l.f.Plug(Plug{Port: victim, MTU: 1450, Target: b, Name: "eth0"}))
+	l.must(l.f.Plug(Plug{Port: thief, MTU: 1450, Target: a, Name: "eth0"}))
+	l.must(l.f.Plug(Plug{Port: thief, MTU: 1450, Target: a, Name: "eth0"})) // repaired: the same
+	from, to, sender := openWire(t, a, "eth0"), openWire(t, b, "eth0"), openWire(t, c, PortLink(router))
+	waitForward(t, from, to)
+
+	for _, group := range []string{"0180c200000e", "0180c2000000", "0180c2000003"} {
+		from.send(frame(group, theirs, "88cc", "02"))
+	}
+	secret := frame(theirs, "fa163e000002", "88b5", "5ec4e7")
+	marker := frame(everyone, "fa163e000002", "88b5", "00")
+	sender.send(secret)
+	sender.send(marker)
+	if from.hears(secret, marker) {
+		t.Error("a frame for another port came to the thief")
+	}
+	if !to.hears(secret, marker) {
+		t.Error("the frame did not come to its own port")
+	}
+	stranger := frame("fa163e000077", "fa163e000002", "88b5", "77")
+	sender.send(stranger)
+	sender.send(marker)
+	if from.hears(stranger, marker) {
+		t.Error("a frame for nobody was sent to an instance")
+	}
 }
 
 // countsDrops checks that what was dropped is visible.

@@ -18,28 +18,26 @@ type owned struct {
 	dir string
 }
 
-// identity tells a namespace from any other of the same name. A record
-// without one was written just before the namespace was made.
+// identity tells a namespace from any other of the same name.
 type identity struct {
-	Boot string   `json:"boot,omitempty"`
+	Boot string   `json:"boot"`
 	NS   netns.ID `json:"ns"`
 }
 
-// ensure opens the namespace, and makes it if it is missing.
+// ensure opens the namespace, and makes it if it is missing. What it is stands
+// in the record before it has its name, so that a namespace that others made
+// meanwhile is never taken for ours.
 func (o owned) ensure(name string) (_ *netns.NS, made bool, err error) {
 	ns, err := o.open(name)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return ns, false, err
 	}
-	if err := o.write(name, identity{}); err != nil {
-		return nil, false, err
+	ns, err = netns.CreateAfter(name, func(ns *netns.NS) error { return o.sign(name, ns) })
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("namespace %s: %w", name, ErrForeign)
 	}
-	if ns, err = netns.Create(name); err != nil {
-		return nil, false, err
-	}
-	if err := o.sign(name, ns); err != nil {
-		ns.Close()
-		return nil, false, err
+	if err != nil {
+		return nil, false, errors.Join(err, o.forget(name))
 	}
 	return ns, true, nil
 }
@@ -50,12 +48,11 @@ func (o owned) open(name string) (*netns.NS, error) {
 	if err != nil {
 		return nil, err
 	}
-	begun := known && record == identity{}
 	ns, err := netns.Open(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
-	case err != nil && begun: // the file, but nothing mounted on it yet
+	case err != nil && known: // the file, but nothing mounted on it yet
 		if err := netns.Delete(name); err != nil {
 			return nil, err
 		}
@@ -64,9 +61,7 @@ func (o owned) open(name string) (*netns.NS, error) {
 		return nil, fmt.Errorf("namespace %s: %w: %w", name, ErrForeign, err)
 	}
 	now, err := identify(ns)
-	if err == nil && begun {
-		err = o.sign(name, ns)
-	} else if err == nil && record != now {
+	if err == nil && (!known || record != now) {
 		err = fmt.Errorf("namespace %s: %w", name, ErrForeign)
 	}
 	if err != nil {
@@ -89,6 +84,10 @@ func (o owned) remove(name string) error {
 			return err
 		}
 	}
+	return o.forget(name)
+}
+
+func (o owned) forget(name string) error {
 	if err := os.Remove(o.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget namespace %s: %w", name, err)
 	}
@@ -129,31 +128,44 @@ func identify(ns *netns.NS) (identity, error) {
 
 func (o owned) path(name string) string { return filepath.Join(o.dir, filepath.Base(name)) }
 
+// read returns a record. One that cannot be understood, as a loss of power may
+// leave it, counts as none: a namespace of that name is then not ours.
 func (o owned) read(name string) (id identity, known bool, err error) {
 	b, err := os.ReadFile(o.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return identity{}, false, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(b, &id)
-	}
 	if err != nil {
 		return identity{}, false, fmt.Errorf("record of namespace %s: %w", name, err)
+	}
+	if json.Unmarshal(b, &id) != nil {
+		return identity{}, false, nil
 	}
 	return id, true, nil
 }
 
+// write makes a record durable before it counts.
 func (o owned) write(name string, id identity) error {
 	b, err := json.Marshal(id)
 	if err != nil {
 		return err
 	}
 	tmp := filepath.Join(o.dir, "."+filepath.Base(name))
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return fmt.Errorf("record namespace %s: %w", name, err)
+	err = writeSynced(tmp, b)
+	if err == nil {
+		err = os.Rename(tmp, o.path(name))
 	}
-	if err := os.Rename(tmp, o.path(name)); err != nil {
+	if err != nil {
 		return fmt.Errorf("record namespace %s: %w", name, err)
 	}
 	return nil
+}
+
+func writeSynced(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -57,9 +57,14 @@ func (s *session) plug(p Plug) error {
 	if class == Instance {
 		group = groupOurs
 	}
-	return s.h.Set(tap, netdev.Settings{
-		Alias: mark, MTU: p.MTU, Group: group, Master: bridgeName(p.Port.NetworkID), Up: true,
-	})
+	err := s.h.Set(tap, netdev.Settings{Alias: mark, MTU: p.MTU, Group: group, Master: bridgeName(p.Port.NetworkID)})
+	if err != nil {
+		return err
+	}
+	if err := s.h.Pin(tap, p.Port.MAC.Hardware()); err != nil {
+		return err
+	}
+	return s.h.Set(tap, netdev.Settings{Up: true})
 }
 
 // ensurePair makes the pair unless it is there with its other end in p.Target.

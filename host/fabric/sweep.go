@@ -60,8 +60,9 @@ func (s *session) sweepGuards(links []netdev.Link) error {
 	return s.apply(t)
 }
 
-// Remove deletes the fabric with everything in it. It refuses while something
-// that others made lies there.
+// Remove deletes the fabric with everything in it. It refuses while a bridge or
+// a port that others made lies there; what the kernel itself puts into every
+// namespace (lo, tunl0, …) goes with it.
 func (f *Fabric) Remove() error {
 	err := f.with(false, func(s *session) error {
 		links, err := s.h.Links()
@@ -69,13 +70,13 @@ func (f *Fabric) Remove() error {
 			return err
 		}
 		for _, l := range links {
-			if l.Kind != "" && !unfinished(l) && !strings.HasPrefix(l.Alias, f.maker+":") {
+			if foreign := l.Kind == "veth" || l.Kind == "bridge" || l.Master != 0; foreign && !unfinished(l) && !strings.HasPrefix(l.Alias, f.maker+":") {
 				return fmt.Errorf("link %s in namespace %s: %w", l.Name, s.ns.Name(), ErrForeign)
 			}
 		}
 		for _, l := range links {
-			if l.Kind == "" {
-				continue
+			if !strings.HasPrefix(l.Alias, f.maker+":") && !unfinished(l) {
+				continue // the kernel's own, such as lo and tunl0
 			}
 			if err := s.h.DeleteLink(l.Name); err != nil && !errors.Is(err, netdev.ErrNotFound) {
 				return err
