@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"imprint/base/daemon"
 	"imprint/base/openstack"
 	"imprint/host/api"
 	"imprint/host/cloud"
@@ -28,6 +29,11 @@ const (
 	readTimeout = 10 * time.Second
 	retryAfter  = 2 // seconds
 	maxLogPath  = 256
+	maxLogVerb  = 32
+	// What one server may cause in the log: a burst of lines, and then so
+	// many a second.
+	logRate  = 2
+	logBurst = 200
 )
 
 // Service answers the requests of metadata agents. It is safe for concurrent
@@ -37,6 +43,7 @@ type Service struct {
 	secret    string // never logged
 	random    io.Reader
 	log       *slog.Logger
+	lines     *daemon.Buckets
 }
 
 // NewService returns the service in its mode service_metadata_proxy: secret is
@@ -46,7 +53,7 @@ func NewService(instances Instances, secret string, log *slog.Logger) (*Service,
 	if secret == "" {
 		return nil, errors.New("metadata service: no shared secret")
 	}
-	return &Service{instances: instances, secret: secret, random: rand.Reader, log: orDiscard(log)}, nil
+	return &Service{instances: instances, secret: secret, random: rand.Reader, log: orDiscard(log), lines: daemon.NewBuckets(logRate, logBurst)}, nil
 }
 
 // Run serves l until ctx ends, drains for some seconds, and returns nil.
@@ -59,9 +66,12 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) // a recorder has none
 	id, a := s.answer(r)
 	n := a.write(w, r.Method)
+	if !s.lines.Spend(string(id)) {
+		return
+	}
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "metadata request",
 		slog.String("trace_id", cloud.TraceID(r.Header.Get(cloud.HeaderTraceParent))),
-		slog.String("server_id", string(id)), slog.String("method", r.Method),
+		slog.String("server_id", string(id)), slog.String("method", r.Method[:min(len(r.Method), maxLogVerb)]),
 		slog.String("path", r.URL.Path[:min(len(r.URL.Path), maxLogPath)]),
 		slog.Int("status", a.status), slog.Int("bytes", n))
 }

@@ -32,6 +32,7 @@ const (
 	maxConnections = 1024
 	maxHeader      = 32 << 10
 	maxPathInLog   = 256
+	maxMethodInLog = 32
 	grace          = 5 * time.Second
 )
 
@@ -40,6 +41,7 @@ type Agent struct {
 	config Config
 	log    *slog.Logger
 	gate   *gate
+	lines  *daemon.Buckets // of the log
 	client *http.Transport
 	known  atomic.Pointer[topology] // nil until the first Update
 }
@@ -57,7 +59,7 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c.Limits = c.Limits.orDefault()
-	return &Agent{config: c, log: log, gate: newGate(c.Limits), client: newTransport()}, nil
+	return &Agent{config: c, log: log, gate: newGate(c.Limits), lines: daemon.NewBuckets(logRate, logBurst), client: newTransport()}, nil
 }
 
 func (l Limits) orDefault() Limits {
@@ -82,12 +84,14 @@ func (l Limits) orDefault() Limits {
 func (a *Agent) Update(s cloud.Slice) {
 	t := newTopology(s)
 	a.known.Store(t)
-	a.gate.forget(func(key string) bool {
+	wanted := func(key string) bool {
 		_, port := s.Ports[cloud.PortID(key)]
 		_, network := s.Networks[cloud.NetworkID(key)]
 		_, router := s.Routers[cloud.RouterID(key)]
 		return port || network || router
-	})
+	}
+	a.gate.buckets.Forget(wanted)
+	a.lines.Forget(wanted)
 }
 
 // Run serves the proxy on the unix listener l until ctx ends, drains for some
@@ -167,7 +171,7 @@ func (a *Agent) serve(x *exchange) *refusal {
 		return a.miss(known, q)
 	}
 	x.port = port
-	if !a.gate.spend(string(port.ID)) {
+	if !a.gate.buckets.Spend(string(port.ID)) {
 		return tooMany("Too many requests.")
 	}
 	leave, full := a.gate.enter(cloud.ServerID(port.DeviceID))
@@ -184,17 +188,21 @@ func (a *Agent) miss(known *topology, q query) *refusal {
 	if known.knows(q) {
 		key = string(q.router) + string(q.network)
 	}
-	if !a.gate.spend(key) {
+	if !a.gate.buckets.Spend(key) {
 		return tooMany("Too many requests.")
 	}
 	return notFound()
 }
 
+// logExchange writes a line, unless the port's share of the log is used up.
 func (a *Agent) logExchange(x *exchange) {
+	if !a.lines.Spend(string(x.port.ID)) {
+		return
+	}
 	attrs := []slog.Attr{
 		slog.String("trace_id", x.traceID), slog.String("server_id", x.port.DeviceID), slog.String("port_id", string(x.port.ID)),
 		slog.String("router_id", string(x.query.router)), slog.String("network_id", string(x.query.network)),
-		slog.Any("client", x.query.addr), slog.String("method", x.r.Method),
+		slog.Any("client", x.query.addr), slog.String("method", x.r.Method[:min(len(x.r.Method), maxMethodInLog)]),
 		slog.String("path", x.r.URL.Path[:min(len(x.r.URL.Path), maxPathInLog)]),
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes),
 	}

@@ -282,7 +282,7 @@ func TestBucketPerPort(t *testing.T) {
 		}
 	}
 	r.agent.Update(newSlice(netB).Slice)
-	if n := len(r.agent.gate.buckets); n != 0 {
+	if n := r.agent.gate.buckets.Len(); n != 0 {
 		t.Errorf("%d buckets of ports that are gone", n)
 	}
 }
@@ -384,5 +384,20 @@ func TestConfigIsChecked(t *testing.T) {
 		if _, err := New(c, nil); err == nil {
 			t.Errorf("%s: taken", name)
 		}
+	}
+}
+
+// TestLogIsBounded: whatever an instance asks, and however often, its lines end.
+func TestLogIsBounded(t *testing.T) {
+	var log bytes.Buffer
+	a, err := New(Config{Service: "127.0.0.1:1", Secret: "s", Limits: Limits{Rate: 0.001, Burst: 1}}, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 * logBurst {
+		a.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(strings.Repeat("A", 7000), "/", nil))
+	}
+	if lines, size := bytes.Count(log.Bytes(), []byte("\n")), log.Len(); lines > logBurst+10 || size > 1000*(logBurst+10) {
+		t.Errorf("%d lines, %d bytes", lines, size)
 	}
 }

@@ -3,8 +3,7 @@ package metadataagent
 import (
 	"sync"
 
-	"golang.org/x/time/rate"
-
+	"imprint/base/daemon"
 	"imprint/host/cloud"
 )
 
@@ -20,36 +19,31 @@ type Limits struct {
 	Burst int
 }
 
+// What one port may cause in the log: a burst of lines, far more than a boot
+// makes, and then so many a second.
+const (
+	logRate  = 2
+	logBurst = 200
+)
+
 // DefaultLimits are those of an [Agent] whose configuration has none.
 func DefaultLimits() Limits { return Limits{InFlight: 256, PerInstance: 16, Rate: 50, Burst: 400} }
 
 // gate admits requests within the limits.
 type gate struct {
-	limits Limits
-	slots  chan struct{}
+	limits  Limits
+	slots   chan struct{}
+	buckets *daemon.Buckets // by port, or by router or network for who is unknown there
 
 	mu      sync.Mutex
 	running map[cloud.ServerID]int
-	buckets map[string]*rate.Limiter // by port, or by router or network for who is unknown there
 }
 
 func newGate(l Limits) *gate {
 	return &gate{
 		limits: l, slots: make(chan struct{}, l.InFlight),
-		running: map[cloud.ServerID]int{}, buckets: map[string]*rate.Limiter{},
+		running: map[cloud.ServerID]int{}, buckets: daemon.NewBuckets(l.Rate, l.Burst),
 	}
-}
-
-// spend takes a token from the bucket of key, and reports whether it had one.
-func (g *gate) spend(key string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	b := g.buckets[key]
-	if b == nil {
-		b = rate.NewLimiter(rate.Limit(g.limits.Rate), g.limits.Burst)
-		g.buckets[key] = b
-	}
-	return b.Allow()
 }
 
 // enter counts a request of an instance in; when refusal is nil, leave counts
@@ -76,15 +70,4 @@ func (g *gate) leave(id cloud.ServerID) {
 		delete(g.running, id)
 	}
 	<-g.slots
-}
-
-// forget drops the buckets of keys that are no longer wanted.
-func (g *gate) forget(wanted func(key string) bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for key := range g.buckets {
-		if !wanted(key) {
-			delete(g.buckets, key)
-		}
-	}
 }

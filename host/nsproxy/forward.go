@@ -15,7 +15,10 @@ import (
 	"imprint/host/cloud"
 )
 
-const maxPathInLog = 256
+const (
+	maxPathInLog = 256
+	maxMethod    = 32
+)
 
 // errCutShort says that an answer was begun and could not be finished.
 var errCutShort = errors.New("answer cut short")
@@ -56,11 +59,7 @@ type exchange struct {
 // ServeHTTP answers one request of an instance.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, conn: r.Context().Value(connKey{}).(*conn), traceID: cloud.NewTraceID()}
-	f := check(r, p.limits)
-	if f == nil {
-		f = p.admitted(x)
-	}
-	if f != nil {
+	if f := p.answer(x); f != nil {
 		x.status, x.bytes = f.status, f.write(w)
 	}
 	p.logExchange(x)
@@ -69,28 +68,31 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admitted forwards x when there is room for it.
-func (p *Proxy) admitted(x *exchange) *refusal {
-	way := x.conn.way
-	defer way.requests.Add(-1)
-	if way.requests.Add(1) > int64(p.limits.PerWay) {
-		return unavailable("Too many requests of this network are under way.")
+// answer returns a refusal, or nil when the agent's answer was passed on. The
+// body is read before the request counts: a slow client waits on its own.
+func (p *Proxy) answer(x *exchange) *refusal {
+	if f := check(x.r, p.limits); f != nil {
+		return f
 	}
+	body, err := io.ReadAll(io.LimitReader(x.r.Body, p.limits.Body))
+	if err != nil {
+		x.err = err
+		return refuse(http.StatusBadRequest, "The body could not be read.")
+	}
+	if f := x.conn.way.begin(x.conn.client, p.limits); f != nil {
+		return f
+	}
+	defer x.conn.way.end(x.conn.client)
 	select {
 	case p.requests <- struct{}{}:
 		defer func() { <-p.requests }()
 	default:
 		return unavailable("Too many requests are under way.")
 	}
-	return p.forward(x)
+	return p.forward(x, body)
 }
 
-func (p *Proxy) forward(x *exchange) *refusal {
-	body, err := io.ReadAll(io.LimitReader(x.r.Body, p.limits.Body))
-	if err != nil {
-		x.err = err
-		return refuse(http.StatusBadRequest, "The body could not be read.")
-	}
+func (p *Proxy) forward(x *exchange, body []byte) *refusal {
 	res, err := p.agent.RoundTrip(x.outgoing(body))
 	if err != nil {
 		x.err = err

@@ -558,3 +558,35 @@ func TestRunRefusesPrivilege(t *testing.T) {
 		t.Errorf("run as root: %v", err)
 	}
 }
+
+// TestSlowClientHoldsNothing: clients that do not send the body they announced
+// wait without taking places from others.
+func TestSlowClientHoldsNothing(t *testing.T) {
+	l := DefaultLimits()
+	l.PerWay, l.Requests, l.ClientRequests = 1, 1, 1
+	r := newRig(t, l, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "latest") })
+	address := r.listen(t, routerKey)
+	for range 5 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "POST /openstack/latest/password HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		if res, text := talk(t, address, get); res == nil || res.StatusCode != 200 {
+			t.Fatalf("another request: %v %q", res, text)
+		}
+	}
+}
+
+func TestEndlessMethodIsRefused(t *testing.T) {
+	r := newRig(t, DefaultLimits(), func(http.ResponseWriter, *http.Request) { t.Error("it was passed on") })
+	address := r.listen(t, routerKey)
+	if res, _ := talk(t, address, strings.Repeat("A", 7000)+" / HTTP/1.1\r\nHost: x\r\n\r\n"); res == nil || res.StatusCode != 501 {
+		t.Errorf("answer %v, want 501", res)
+	}
+}

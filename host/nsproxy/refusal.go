@@ -51,6 +51,8 @@ func check(r *http.Request, l Limits) *refusal {
 		return refuse(http.StatusHTTPVersionNotSupported, "Only HTTP/1 is spoken here.")
 	case r.Method == http.MethodConnect:
 		return refuse(http.StatusMethodNotAllowed, "This is no tunnel.")
+	case len(r.Method) > maxMethod:
+		return refuse(http.StatusNotImplemented, "There is no such method.")
 	case len(r.TransferEncoding) > 0 || r.ContentLength < 0:
 		return refuse(http.StatusLengthRequired, "A body must come with its length.")
 	case r.ContentLength > l.Body:

@@ -21,13 +21,14 @@ type way struct {
 	header string // the header that names it to the agent
 	id     string
 
-	requests   atomic.Int64
 	lines      *rate.Limiter // of the log
 	suppressed atomic.Int64  // lines since the last one
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
-	perClient map[netip.Addr]int
+	perClient map[netip.Addr]int // connections
+	underWay  map[netip.Addr]int // requests
+	requests  int                // of all clients
 }
 
 func newWay(key string, l Limits) (*way, error) {
@@ -39,7 +40,7 @@ func newWay(key string, l Limits) (*way, error) {
 	return &way{
 		key: key, header: header, id: id,
 		lines: rate.NewLimiter(rate.Limit(l.LogRate), l.LogBurst),
-		conns: map[*conn]struct{}{}, perClient: map[netip.Addr]int{},
+		conns: map[*conn]struct{}{}, perClient: map[netip.Addr]int{}, underWay: map[netip.Addr]int{},
 	}, nil
 }
 
@@ -76,6 +77,31 @@ func (w *way) leave(c *conn) {
 	delete(w.conns, c)
 	if w.perClient[c.client]--; w.perClient[c.client] == 0 {
 		delete(w.perClient, c.client)
+	}
+}
+
+// begin counts a request of a client in, unless there are too many already;
+// end counts it out.
+func (w *way) begin(client netip.Addr, l Limits) *refusal {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.underWay[client] >= l.ClientRequests {
+		return unavailable("Too many requests of this instance are under way.")
+	}
+	if w.requests >= l.PerWay {
+		return unavailable("Too many requests of this network are under way.")
+	}
+	w.requests++
+	w.underWay[client]++
+	return nil
+}
+
+func (w *way) end(client netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.requests--
+	if w.underWay[client]--; w.underWay[client] == 0 {
+		delete(w.underWay, client)
 	}
 }
 
