@@ -55,7 +55,7 @@ type request struct {
 
 type reply struct {
 	Item  *Item  `json:"item,omitempty"` // one of a list; more follows
-	PID   int    `json:"pid,omitempty"`  // to a stop: who is about to end
+	PID   int    `json:"pid,omitempty"`  // to a list or a stop: who answers
 	Error string `json:"error,omitempty"`
 }
 

@@ -197,7 +197,7 @@ func takeOver(t *testing.T, control, addr string) {
 	defer cancel()
 	found, ended := make(chan struct{}, 1), make(chan error)
 	go func() {
-		ended <- Supervise(ctx, nil, control, Command{UID: nobody, GID: nobody, Grace: 10 * time.Second}, func() { found <- struct{}{} })
+		ended <- Supervise(ctx, nil, control, Command{Args: []string{"worker"}, UID: nobody, GID: nobody, Grace: 10 * time.Second}, func() { found <- struct{}{} })
 	}()
 	<-found
 	cancel()
@@ -206,6 +206,64 @@ func takeOver(t *testing.T, control, addr string) {
 	}
 	if got := greetingOf(t, addr); !strings.Contains(got, "refused") {
 		t.Errorf("after the worker was stopped: %q", got)
+	}
+}
+
+// A worker that was found and is not what would be started now is replaced.
+func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	control := filepath.Join(t.TempDir(), "control")
+	t.Cleanup(func() { NewHandover(control).Stop(context.Background()) })
+	uidOf := func(pid int) string {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, rest, _ := strings.Cut(string(status), "\nUid:\t")
+		uid, _, _ := strings.Cut(rest, "\t")
+		return uid
+	}
+	superviseAs := func(uid uint32) (int, string) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		there, ended := make(chan struct{}, 1), make(chan error, 1)
+		command := Command{Args: []string{"worker"}, UID: uid, GID: uid, Grace: 10 * time.Second}
+		go func() { ended <- Supervise(ctx, nil, control, command, func() { there <- struct{}{} }) }()
+		<-there
+		h, err := DialHandover(ctx, control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		pid, err := h.PID(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := uidOf(pid)
+		cancel()
+		<-ended
+		return pid, has
+	}
+	owner := exec.Command("/proc/self/exe", "owner", control)
+	out, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	owner.Process.Kill()
+	owner.Wait()
+	first, err := NewHandover(control).PID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const other = nobody - 1
+	if second, uid := superviseAs(other); second == first || uid != fmt.Sprint(other) {
+		t.Errorf("process %d of user %s serves, the first was %d; want another, of user %d", second, uid, first, other)
 	}
 }
 

@@ -66,6 +66,12 @@ func (h *Handover) List(ctx context.Context) ([]Item, error) {
 	return items, err
 }
 
+// PID returns the worker's process id.
+func (h *Handover) PID(ctx context.Context) (int, error) {
+	_, pid, err := h.call(ctx, request{Op: opList}, nil)
+	return pid, err
+}
+
 // Stop asks the worker to end, and returns when its process has.
 func (h *Handover) Stop(ctx context.Context) error {
 	_, pid, err := h.call(ctx, request{Op: opStop}, nil)

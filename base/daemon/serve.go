@@ -88,6 +88,7 @@ func (s *handoverServer) answer(c *net.UnixConn, req request, files []*os.File) 
 				return err
 			}
 		}
+		end.PID = os.Getpid()
 	} else if err := s.change(req, files); err != nil {
 		s.log.Warn("hand-over refused", "op", req.Op, "key", req.Item.Key, "error", err)
 		end.Error = err.Error()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -92,6 +93,10 @@ func startUnprivileged(cmd *exec.Cmd) error {
 func shedAndStart(cmd *exec.Cmd) error {
 	if err := shedInheritable(); err != nil {
 		return err
+	}
+	// What whoever started this process left open is nothing for the child.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("keep descriptors from the child: %w", err)
 	}
 	return cmd.Start()
 }

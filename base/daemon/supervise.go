@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,8 @@ const (
 
 // Supervise keeps one worker behind the control socket path (mode 0600, own
 // user) until ctx ends, and then stops it. A worker that an earlier process
-// left running is taken over as it is. One that dies is started anew, empty;
+// left running is taken over, unless it is of another user, program or command
+// line: then it is replaced. One that dies is started anew, empty;
 // changed, unless nil, is called with every worker that is there to be filled.
 // c.Files must be empty: the worker gets the control listener. A worker taken
 // over that does not stop within c.Grace (a second at least) is left, and that
@@ -80,6 +82,10 @@ func (s *supervisor) once(ctx context.Context) error {
 func (s *supervisor) adopt(ctx context.Context) error {
 	h := NewHandover(s.path)
 	defer h.Close()
+	if why := s.differs(ctx, h); why != "" {
+		s.log.Info("worker found running is replaced", "socket", s.path, "reason", why)
+		return s.stop(ctx, h)
+	}
 	s.log.Info("worker found running", "socket", s.path)
 	s.changed()
 	err := h.Lost(ctx)
@@ -87,10 +93,42 @@ func (s *supervisor) adopt(ctx context.Context) error {
 		s.log.Warn("worker ended", "socket", s.path, "error", err)
 		return nil
 	}
+	return s.stop(ctx, h)
+}
+
+func (s *supervisor) stop(ctx context.Context, h *Handover) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(s.command.Grace, time.Second))
 	defer cancel()
 	if err := h.Stop(last); err != nil {
 		s.log.Warn("worker not stopped", "socket", s.path, "error", err)
 	}
 	return nil
+}
+
+// differs says in what a worker that was found is not what would be started
+// now, "" for nothing or when that cannot be told.
+func (s *supervisor) differs(ctx context.Context, h *Handover) string {
+	pid, err := h.PID(ctx)
+	if err != nil {
+		return ""
+	}
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	status, err := os.ReadFile(proc + "status")
+	if err == nil && !strings.Contains(string(status), fmt.Sprintf("\nUid:\t%d\t", s.command.UID)) {
+		return "it runs as another user"
+	}
+	line, err := os.ReadFile(proc + "cmdline")
+	if _, args, _ := strings.Cut(strings.TrimSuffix(string(line), "\x00"), "\x00"); err == nil && args != strings.Join(s.command.Args, "\x00") {
+		return "it was started with other arguments"
+	}
+	path := s.command.Path
+	if path == "" {
+		path = "/proc/self/exe"
+	}
+	want, wantErr := os.Stat(path)
+	have, err := os.Stat(proc + "exe")
+	if err == nil && wantErr == nil && !os.SameFile(want, have) {
+		return "it is another version of the program"
+	}
+	return ""
 }
