@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"imprint/base/daemon"
@@ -45,6 +46,9 @@ type Agent struct {
 	report func(cloud.Report)
 	loop   daemon.Loop[cloud.Slice]
 	up     map[cloud.PortID]bool // as reported
+	index  map[cloud.PortID]int  // of each leg's link, as announced
+	fresh  []leg                 // made by this pass
+	tell   sync.WaitGroup        // announcements under way
 }
 
 // New returns an agent that is to [Agent.Run]. report is called from Run's
@@ -60,7 +64,7 @@ func New(cfg Config, f *fabric.Fabric, proxy Proxy, report func(cloud.Report), l
 	if cfg.Resync == 0 {
 		cfg.Resync = time.Minute
 	}
-	a := &Agent{cfg: cfg, fabric: f, proxy: proxy, log: log, report: report, up: map[cloud.PortID]bool{}}
+	a := &Agent{cfg: cfg, fabric: f, proxy: proxy, log: log, report: report, up: map[cloud.PortID]bool{}, index: map[cloud.PortID]int{}}
 	a.loop = daemon.Loop[cloud.Slice]{Every: cfg.Resync, Retry: time.Second, Log: log, Apply: a.reconcile}
 	return a
 }
@@ -74,7 +78,10 @@ func (a *Agent) Again() { a.loop.Again() }
 // Run keeps the routers as the last Update said until ctx ends, and returns
 // nil. The routers stay: they go on without the agent. Before the first Update
 // nothing is touched.
-func (a *Agent) Run(ctx context.Context) error { return a.loop.Run(ctx) }
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.tell.Wait()
+	return a.loop.Run(ctx)
+}
 
 // reconcile makes every router what s says and removes the others. A router
 // that fails does not stop the next.
@@ -95,7 +102,13 @@ func (a *Agent) reconcile(ctx context.Context, s cloud.Slice) error {
 		failed = errors.Join(failed, held.Prune(ctx, keys))
 	}
 	maps.DeleteFunc(a.up, func(id cloud.PortID, _ bool) bool { return !ports[id] })
-	return errors.Join(failed, a.fabric.Sweep(fabric.Router, ports), a.removeOthers(s))
+	maps.DeleteFunc(a.index, func(id cloud.PortID, _ int) bool { return !ports[id] })
+	failed = errors.Join(failed, a.fabric.Sweep(fabric.Router, ports), a.removeOthers(s))
+	if fresh := a.fresh; len(fresh) > 0 { // after the sweep: the old leg is gone
+		a.fresh = nil
+		a.tell.Go(func() { a.announce(ctx, fresh) })
+	}
+	return failed
 }
 
 // removeOthers removes the namespaces of routers that are no longer wanted.

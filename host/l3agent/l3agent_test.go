@@ -104,6 +104,7 @@ func (l *lab) newAgent() *Agent {
 }
 
 func (l *lab) tearDown() {
+	l.agent.tell.Wait()
 	for _, s := range l.proxy.held {
 		s.Close()
 	}
@@ -376,5 +377,28 @@ func TestProxyComesBack(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A gateway that comes back with another MAC is known to instances at once.
+func TestNewLegIsAnnounced(t *testing.T) {
+	l := newLab(t, "garp")
+	n := l.network()
+	r := l.router(map[cloud.NetworkID]string{n: "10.0.0.1/24"})
+	l.reconcile()
+	vm := l.instance(n, "10.0.0.5/24", "10.0.0.1")
+	if out, err := inside(vm, "ping", "-c1", "-W5", "10.0.0.1"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	delete(l.slice.Ports, r.Ports[0])
+	leg := l.port(n, cloud.OwnerRouterInterface, string(r.ID), "10.0.0.1/24")
+	r.Ports = []cloud.PortID{leg.ID}
+	l.slice.Routers[r.ID] = r
+	l.reconcile()
+	if out, err := inside(vm, "ping", "-c5", "-i0.3", "-W1", "10.0.0.1"); err != nil {
+		t.Errorf("after the leg was replaced: %v\n%s", err, out)
+	}
+	if out, _ := inside(vm, "ip", "neigh", "show", "10.0.0.1"); !strings.Contains(out, string(leg.MAC)) {
+		t.Errorf("the instance knows the gateway as %q, want %s", out, leg.MAC)
 	}
 }

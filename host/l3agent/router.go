@@ -55,6 +55,7 @@ func forward(ns *netns.NS) error {
 		ns.SetSysctl("ipv4/ip_forward", "1"),
 		ns.SetSysctl("ipv4/conf/all/arp_ignore", "1"),
 		ns.SetSysctl("ipv4/conf/all/arp_announce", "2"),
+		ns.SetSysctlIfKnown("ipv6/conf/all/ndisc_notify", "1"),
 		ns.SetSysctlIfKnown("ipv6/conf/all/forwarding", "1"),
 		ns.SetSysctlIfKnown("ipv6/conf/default/accept_ra", "0"),
 	)
@@ -114,8 +115,12 @@ func legs(s cloud.Slice, r cloud.DesiredRouter) (ports []cloud.DesiredPort, fail
 func (a *Agent) ensurePorts(s cloud.Slice, r cloud.DesiredRouter, ns *netns.NS) error {
 	ports, failed := legs(s, r)
 	for _, p := range ports {
-		_, err := a.fabric.Leg(p, s.Networks[p.NetworkID].MTU, ns, prefixes(p))
+		link, err := a.fabric.Leg(p, s.Networks[p.NetworkID].MTU, ns, prefixes(p))
 		a.setUp(p.ID, err == nil)
+		if err == nil && a.index[p.ID] != link.Index {
+			a.index[p.ID] = link.Index
+			a.fresh = append(a.fresh, leg{netns: ns.Name(), index: link.Index, port: p})
+		}
 		failed = errors.Join(failed, err)
 	}
 	return failed
