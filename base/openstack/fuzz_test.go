@@ -80,3 +80,24 @@ func FuzzLookup(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseInstance(f *testing.F) {
+	for _, i := range capturedInstances(f) {
+		f.Add(i.Encode())
+	}
+	f.Add([]byte(`{"uuid":"u","vendor_data":null,"user_data":"","ports":[{"injected":true,"subnets":[{"cidr":"::ffff:1.2.3.4/120","addrs":["::1%a"]}]}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		i, err := ParseInstance(b)
+		if err != nil {
+			return
+		}
+		once := i.Encode()
+		again, err := ParseInstance(once)
+		if err != nil || !bytes.Equal(once, again.Encode()) {
+			t.Errorf("%s\nis not read again as it was written: %v", once, err)
+		}
+		if _, err := i.Drive(&counting{}); err != nil {
+			t.Errorf("drive of %s: %v", once, err)
+		}
+	})
+}

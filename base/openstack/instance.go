@@ -6,46 +6,56 @@ import "net/netip"
 // a plain value; the documents of equal values are equal but for random_seed.
 // Whoever holds one may share it as long as nobody changes it.
 type Instance struct {
-	UUID      string
-	ProjectID string
+	UUID      string `json:"uuid"`
+	ProjectID string `json:"project_id"`
 	// Name is the display name as given.
-	Name string
+	Name string `json:"name"`
 	// Hostname is the whole host name, with the domain: "c1.novalocal".
-	Hostname         string
-	AvailabilityZone string
-	LaunchIndex      int
+	Hostname         string `json:"hostname"`
+	AvailabilityZone string `json:"availability_zone"`
+	LaunchIndex      int    `json:"launch_index"`
 	// Meta are the properties given at launch; they appear in the order of
 	// their names.
-	Meta map[string]string
+	Meta map[string]string `json:"meta,omitempty"`
 	// Key is nil for an instance without a key pair.
-	Key *Key
+	Key *Key `json:"key,omitempty"`
 	// UserData is nil for an instance without; empty data is data.
-	UserData []byte
+	UserData []byte `json:"user_data,omitzero"`
 	// VendorData is the site's static vendor data.
-	VendorData VendorData
+	VendorData VendorData `json:"vendor_data,omitzero"`
 	// Ports in the order of the NICs.
-	Ports         []Port
-	Devices       []Device
-	DedicatedCPUs []int
+	Ports         []Port   `json:"ports,omitempty"`
+	Devices       []Device `json:"devices,omitempty"`
+	DedicatedCPUs []int    `json:"dedicated_cpus,omitempty"`
 	// EC2 holds what only the EC2 tree tells.
-	EC2 EC2
+	EC2 EC2 `json:"ec2"`
+	// Files and AdminPass are told by the config drive alone. The files keep
+	// their order; AdminPass is "" for none.
+	Files     []InjectedFile `json:"files,omitempty"`
+	AdminPass string         `json:"admin_pass,omitempty"`
 }
 
 // EC2 is the part of an [Instance] that only the EC2 tree tells.
 type EC2 struct {
-	InstanceID string // i-00000001
-	ImageID    string // ami-00000001
-	KernelID   string // aki-00000001; "" for none
-	RamdiskID  string // ari-00000001; "" for none
+	InstanceID string `json:"instance_id"`          // i-00000001
+	ImageID    string `json:"image_id"`             // ami-00000001
+	KernelID   string `json:"kernel_id,omitempty"`  // aki-00000001; "" for none
+	RamdiskID  string `json:"ramdisk_id,omitempty"` // ari-00000001; "" for none
 	// InstanceType is the flavor's name.
-	InstanceType  string
-	ReservationID string
+	InstanceType  string `json:"instance_type"`
+	ReservationID string `json:"reservation_id"`
 	// SecurityGroups are lines as they are told. Nova repeats the list for
 	// each port.
-	SecurityGroups []string
-	PublicIPs      []netip.Addr
+	SecurityGroups []string     `json:"security_groups,omitempty"`
+	PublicIPs      []netip.Addr `json:"public_ips,omitempty"`
 	// BlockDevices maps names (ami, root, swap, ephemeral0) to devices.
-	BlockDevices map[string]string
+	BlockDevices map[string]string `json:"block_devices,omitempty"`
+}
+
+// InjectedFile is a file that is to be written into the instance's system once.
+type InjectedFile struct {
+	Path    string `json:"path"` // in the instance, as it was given
+	Content []byte `json:"content"`
 }
 
 // Key is the public half of a key pair.
@@ -57,41 +67,41 @@ type Key struct {
 
 // Port is a NIC and what its network says of it.
 type Port struct {
-	ID        string
-	NetworkID string
-	MAC       string
+	ID        string `json:"id"`
+	NetworkID string `json:"network_id"`
+	MAC       string `json:"mac"`
 	// LinkID names the link: the tap device's name.
-	LinkID string
+	LinkID string `json:"link_id"`
 	// LinkType is the VIF type: bridge, ovs, tap.
-	LinkType string
+	LinkType string `json:"link_type"`
 	// MTU of the network in bytes; 0 when it is not known.
-	MTU int
+	MTU int `json:"mtu,omitempty"`
 	// Injected says that the network's configuration is to be written into the
 	// instance (nova.conf flat_injected); it is used where DHCP is off.
-	Injected bool
+	Injected bool `json:"injected,omitempty"`
 	// Subnets that the port has an address on. As in Nova only the first of
 	// each address family is told.
-	Subnets []Subnet
+	Subnets []Subnet `json:"subnets,omitempty"`
 }
 
 // Subnet is one of a port's subnets with the port's addresses on it.
 type Subnet struct {
-	CIDR netip.Prefix
+	CIDR netip.Prefix `json:"cidr"`
 	// Gateway is invalid for a subnet without one.
-	Gateway netip.Addr
-	DHCP    bool
+	Gateway netip.Addr `json:"gateway,omitzero"`
+	DHCP    bool       `json:"dhcp,omitempty"`
 	// AddressMode is ipv6_address_mode: slaac, dhcpv6-stateful,
 	// dhcpv6-stateless, or "".
-	AddressMode string
-	DNS         []netip.Addr
-	Routes      []SubnetRoute
-	Addrs       []netip.Addr
+	AddressMode string        `json:"address_mode,omitempty"`
+	DNS         []netip.Addr  `json:"dns,omitempty"`
+	Routes      []SubnetRoute `json:"routes,omitempty"`
+	Addrs       []netip.Addr  `json:"addrs,omitempty"`
 }
 
 // SubnetRoute is a host route of a subnet.
 type SubnetRoute struct {
-	Destination netip.Prefix
-	Gateway     netip.Addr
+	Destination netip.Prefix `json:"destination"`
+	Gateway     netip.Addr   `json:"gateway"`
 }
 
 // first returns the port's first subnet of an address family, as Nova chooses

@@ -108,11 +108,15 @@ func (i *Instance) lookupOpenStack(tokens []string, random io.Reader) (Document,
 }
 
 func versionList() Document {
-	var lines []string
+	return text(strings.Join(append(versionNames(), Latest), "\n"))
+}
+
+func versionNames() []string {
+	var names []string
 	for _, v := range Versions() {
-		lines = append(lines, string(v))
+		names = append(names, string(v))
 	}
-	return text(strings.Join(append(lines, Latest), "\n"))
+	return names
 }
 
 // Names of the documents of the OpenStack tree.

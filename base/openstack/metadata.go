@@ -56,7 +56,7 @@ func (i *Instance) MetaData(v Version, random io.Reader) (MetaData, error) {
 		LaunchIndex: i.LaunchIndex, AvailabilityZone: i.AvailabilityZone,
 	}
 	if len(i.Content()) > 0 {
-		m.NetworkConfig = &ContentRef{Name: "network_config", ContentPath: "/content/0000"}
+		m.NetworkConfig = &ContentRef{Name: "network_config", ContentPath: contentPath(0)}
 	}
 	if i.Key != nil {
 		m.PublicKeys = map[string]string{i.Key.Name: i.Key.Data}
@@ -83,7 +83,7 @@ func (i *Instance) MetaData(v Version, random io.Reader) (MetaData, error) {
 
 // Content returns the documents below openstack/content/, in the order of
 // their numbers: the network configuration of [Port.Injected] networks. It is
-// empty for most instances.
+// empty for most instances. On the config drive the injected files follow.
 func (i *Instance) Content() [][]byte {
 	if c := interfaces(i.Ports); c != nil {
 		return [][]byte{c}

@@ -47,6 +47,20 @@ func (v VendorData) Encode2() []byte {
 	}{v.raw()})
 }
 
+// MarshalJSON returns the object.
+func (v VendorData) MarshalJSON() ([]byte, error) { return v.raw(), nil }
+
+// UnmarshalJSON reads what [ParseVendorData] reads; null is the empty object.
+func (v *VendorData) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*v = VendorData{}
+		return nil
+	}
+	parsed, err := ParseVendorData(b)
+	*v = parsed
+	return err
+}
+
 func (v VendorData) raw() json.RawMessage {
 	if v.compact == "" {
 		return json.RawMessage("{}")

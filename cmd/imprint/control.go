@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"imprint/host/config"
 )
@@ -66,10 +69,7 @@ func downCommand() *cobra.Command {
 		Example: "  imprint down\n  imprint down --state-dir /srv/imprint",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := order(cmd.Context(), stateDir, "stop"); err != nil {
-				return err
-			}
-			return waitGone(cmd.Context(), filepath.Join(stateDir, controlSocket))
+			return down(cmd.Context(), stateDir)
 		},
 	}
 	stateDirFlag(c, &stateDir)
@@ -92,8 +92,11 @@ func order(ctx context.Context, stateDir, what string) error {
 		return err
 	}
 	res, err := c.Do(req)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("imprint %s needs root", what)
+	}
 	if err != nil {
-		return fmt.Errorf("no imprint up answers on state directory %s: %w", stateDir, err)
+		return fmt.Errorf("no imprint up answers on state directory %s", stateDir)
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusOK {
@@ -103,23 +106,55 @@ func order(ctx context.Context, stateDir, what string) error {
 	return errors.New(strings.TrimSpace(string(text)))
 }
 
-// waitGone waits until a socket has gone away.
-func waitGone(ctx context.Context, path string) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(stopLimit)
-	for {
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-limit:
-			return fmt.Errorf("imprint up has not ended within %s", stopLimit)
-		case <-tick.C:
+// down stops the imprint up on a state directory, waits until its process has
+// ended, and says what it could not take down.
+func down(ctx context.Context, stateDir string) error {
+	text, err := os.ReadFile(filepath.Join(stateDir, lockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no imprint up answers on state directory %s", stateDir)
+	}
+	if err != nil {
+		return fmt.Errorf("imprint down: %w", err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(stateDir, lockFile), err)
+	}
+	process, openErr := unix.PidfdOpen(pid, 0)
+	if openErr == nil {
+		defer unix.Close(process)
+	}
+	if err := order(ctx, stateDir, "stop"); err != nil {
+		return err
+	}
+	if openErr == nil {
+		if err := waitEnd(ctx, process); err != nil {
+			return err
 		}
 	}
+	left, err := os.ReadFile(filepath.Join(stateDir, runDir, leftFile))
+	if err == nil {
+		return errors.New(strings.TrimSpace(string(left)))
+	}
+	return nil
+}
+
+// waitEnd waits until a process has ended. pidfd_open(2)
+func waitEnd(ctx context.Context, process int) error {
+	limit := time.Now().Add(stopLimit)
+	for ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(process), Events: unix.POLLIN}}, 100)
+		if n > 0 {
+			return nil
+		}
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("wait for imprint up: %w", err)
+		}
+		if time.Now().After(limit) {
+			return fmt.Errorf("imprint up has not ended within %s", stopLimit)
+		}
+	}
+	return ctx.Err()
 }
 
 func configCommand() *cobra.Command {

@@ -45,7 +45,7 @@ func (c credentials) cloudsYAML() string {
     auth:
       auth_url: %s
       username: %s
-      password: %s
+      password: "%s"
       project_name: %s
       user_domain_id: default
       project_domain_id: default

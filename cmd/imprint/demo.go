@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 
+	"imprint/base/daemon"
 	"imprint/host/config"
 	"imprint/host/container"
 )
@@ -40,7 +43,10 @@ func demoCommand() *cobra.Command {
 			if err := needRoot("imprint demo"); err != nil {
 				return err
 			}
-			return runDemo(cmd.Context(), o)
+			ctx, _, stop := daemon.Signals(cmd.Context())
+			defer stop()
+			signal.Ignore(syscall.SIGPIPE) // who stops reading does not leave a cloud behind
+			return runDemo(ctx, o)
 		},
 	}
 	c.Flags().StringVar(&o.stateDir, "state-dir", "/var/lib/imprint-demo", "empty or absent directory for everything the demo makes")
@@ -72,6 +78,8 @@ func writeConfig(stateDir string, c config.Config) error {
 var errStory = errors.New("not every check held")
 
 func runDemo(ctx context.Context, o demoOptions) error {
+	// imprint up is to end with the thread that started it, so this one stays.
+	runtime.LockOSThread()
 	conf, err := config.Load(o.configFile)
 	if err != nil {
 		return err
@@ -79,26 +87,30 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	if err := emptyDir(o.stateDir); err != nil {
 		return err
 	}
-	before, err := leftovers(conf.Network.Prefix)
+	before, err := leftovers(conf.Network.Prefix, o.stateDir)
 	if err != nil {
 		return err
 	}
 	r := newReport(os.Stdout, int(os.Stdout.Fd()), os.Getenv("CI") == "true")
 	fmt.Fprintf(r.out, "Imprint %s: from nothing to a configured instance\n   state directory %s\n", version(), o.stateDir)
+	conf.Compute.FlatInjected = true // for the network without DHCP
 	if err := writeConfig(o.stateDir, conf); err != nil {
 		return err
 	}
 	up, err := startUp(ctx, o)
 	if err != nil {
-		return errors.Join(err, os.RemoveAll(o.stateDir))
+		return joinErrors(err, os.RemoveAll(o.stateDir))
 	}
 	r.asked("imprint up is ready, process %d, %.1f s", up.cmd.Process.Pid, r.now().Sub(r.began).Seconds())
 	playErr := playStory(ctx, r, conf, o)
-	if playErr != nil {
-		r.check("the story goes on", false, playErr.Error())
+	switch {
+	case ctx.Err() != nil:
+		r.check("the story is played to its end", false, "interrupted")
+	case playErr != nil:
+		r.check("the story is played to its end", false, playErr.Error())
 		printTrouble(r, o)
 	}
-	if o.keep {
+	if o.keep && ctx.Err() == nil {
 		r.summary()
 		printNext(r, conf, o)
 	} else {
@@ -121,7 +133,7 @@ func emptyDir(dir string) error {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("state directory %s is not empty: a demo may still be there (imprint down --state-dir %s), or choose another with --state-dir", dir, dir)
+		return fmt.Errorf("state directory %s is not empty: if a demo is still there, 'imprint down --state-dir %s', then remove it; or choose another with --state-dir", dir, dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("state directory: %w", err)
@@ -158,13 +170,16 @@ func startUp(ctx context.Context, o demoOptions) (*upProcess, error) {
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(o.stateDir, "ready"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if !o.keep {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start imprint up: %w", err)
 	}
 	up := &upProcess{cmd: cmd, ended: make(chan error, 1)}
 	go func() { up.ended <- cmd.Wait() }()
 	if err := up.waitReady(ctx, ready, logPath); err != nil {
-		return nil, errors.Join(err, up.stop())
+		return nil, joinErrors(err, up.stop())
 	}
 	return up, nil
 }

@@ -45,7 +45,11 @@ func checkKernel() error {
 
 // probeNetwork starts the probe and returns what it says.
 func probeNetwork() error {
-	cmd := exec.Command("/proc/self/exe", kernelProbe)
+	mine, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return fmt.Errorf("find out what the kernel can do: %w", err)
+	}
+	cmd := exec.Command("/proc/self/exe", kernelProbe, mine)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	out, err := cmd.CombinedOutput()
 	if err == nil {
@@ -58,16 +62,23 @@ func probeNetwork() error {
 }
 
 // runKernelProbe tries bridges, veth pairs and nftables in this process's own
-// namespace, and returns the exit status.
-func runKernelProbe() int {
-	if err := tryNetwork(); err != nil {
+// namespace, which is not the one that args name, and returns the exit status.
+func runKernelProbe(args []string) int {
+	if err := tryNetwork(args); err != nil {
 		fmt.Fprintln(os.Stderr, "this kernel lacks what networks need:", err)
 		return exitFailed
 	}
 	return exitOK
 }
 
-func tryNetwork() error {
+func tryNetwork(args []string) error {
+	mine, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
+	if len(args) != 1 || args[0] == mine {
+		return errors.New("the probe is for a namespace of its own; imprint up starts it there")
+	}
 	ns, err := netns.Current()
 	if err != nil {
 		return err

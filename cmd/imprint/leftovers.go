@@ -7,16 +7,20 @@ import (
 	"slices"
 	"strings"
 
+	"imprint/base/netns"
 	"imprint/host/config"
 )
 
-// leftovers lists what a demo could leave on the machine: named network
-// namespaces, interfaces, mounts, control groups, processes of this program.
-func leftovers(prefix string) ([]string, error) {
+// leftovers lists what a demo could leave on the machine: its network
+// namespaces, interfaces of its kind, its mounts and control groups, processes
+// of this program. What others do meanwhile does not count.
+func leftovers(prefix, stateDir string) ([]string, error) {
 	var found []string
 	for _, pattern := range []string{
-		"/run/netns/*", "/sys/class/net/*",
+		netns.Dir + "/" + prefix + "imprint-fabric", netns.Dir + "/" + prefix + "qrouter-*", netns.Dir + "/" + prefix + "qdhcp-*",
+		"/sys/class/net/tap*", "/sys/class/net/brq*", "/sys/class/net/qr-*", "/sys/class/net/ns-*",
 		"/sys/fs/cgroup/" + cgroupName(prefix), "/sys/fs/cgroup/*/" + cgroupName(prefix),
+		"/run/" + prefix + "imprint-*.sock",
 	} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
@@ -29,7 +33,7 @@ func leftovers(prefix string) ([]string, error) {
 		return nil, fmt.Errorf("list mounts: %w", err)
 	}
 	for line := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(line); len(f) > 4 {
+		if f := strings.Fields(line); len(f) > 4 && (strings.HasPrefix(f[4], stateDir) || strings.HasPrefix(f[4], netns.Dir+"/"+prefix+"q")) {
 			found = append(found, "mount "+f[4])
 		}
 	}
@@ -64,7 +68,7 @@ func processes() []string {
 func checkClean(r *report, conf config.Config, o demoOptions, before []string) {
 	err := os.RemoveAll(o.stateDir)
 	r.check("the state directory is removed", err == nil, seen(o.stateDir, err))
-	after, err := leftovers(conf.Network.Prefix)
+	after, err := leftovers(conf.Network.Prefix, o.stateDir)
 	left := slices.DeleteFunc(after, func(s string) bool { return slices.Contains(before, s) })
 	r.check("no process, namespace, mount or interface is left behind", err == nil && len(left) == 0, seen(strings.Join(left, ", "), err))
 }

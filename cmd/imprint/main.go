@@ -61,6 +61,7 @@ func rootCommand() *cobra.Command {
 			"OpenStack-compatible API.\n\n" +
 			"Exit status: 0 done; 1 failed, or a check did not hold; 2 wrong command line.",
 		Example:       "  imprint demo            # from nothing to configured instances, and away again\n  imprint up              # the same cloud, left to you",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

@@ -18,6 +18,7 @@ import (
 	"imprint/host/cloud"
 	"imprint/host/computeagent"
 	"imprint/host/config"
+	"imprint/host/configdrive"
 	"imprint/host/container"
 	"imprint/host/dhcpagent"
 	"imprint/host/fabric"
@@ -141,12 +142,15 @@ func (n *node) bootstrap(ctx context.Context) error {
 				return cloud.Txn{}, cloud.Errorf(cloud.Conflict, "the state directory belongs to node %s; to go on with it set node.name: %s", other.Name, other.Name)
 			}
 		}
-		node := &cloud.Node{Name: n.name, Network: true, Compute: true, AvailabilityZone: n.conf.Node.AvailabilityZone}
+		node := &cloud.Node{
+			Name: n.name, Network: true, Compute: true, AvailabilityZone: n.conf.Node.AvailabilityZone,
+			ForceConfigDrive: n.conf.Compute.ForceDrive,
+		}
 		if old := m.Nodes[n.name]; old != nil {
-			if old.Network && old.Compute && old.AvailabilityZone == node.AvailabilityZone {
+			node.Meta = old.Meta
+			if *node == *old {
 				return cloud.Txn{}, nil
 			}
-			node.Meta = old.Meta
 		}
 		return cloud.Txn{Put: []cloud.Record{node}}, nil
 	})
@@ -180,6 +184,9 @@ func (n *node) makeAgents(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.fabric.Check(); err != nil {
+		return fmt.Errorf("%w (is another Imprint running with the same network.name_prefix, or was its state directory removed?)", err)
+	}
 	n.feed = &feed.Client{Dial: n.dialFeed, Log: n.part("feed")}
 	n.metadataAgent, err = metadataagent.New(metadataagent.Config{
 		Service: hostPort("127.0.0.1", n.conf.Metadata.Port), Secret: n.secrets.metadata,
@@ -201,6 +208,7 @@ func (n *node) makeAgents(context.Context) error {
 	})
 	n.computeAgent = computeagent.New(computeagent.Config{
 		Driver: n.driver, Ports: n.fabric, Report: n.feed.Report, Dir: n.dir.file(instancesDir),
+		Drive: configdrive.Volume{Format: configdrive.Format(n.conf.Compute.DriveFormat), Publisher: "Imprint " + version()},
 		Trees: n.conf.Compute.Trees, Log: n.part("compute-agent"),
 	})
 	return nil
@@ -280,8 +288,20 @@ func (n *node) close() {
 	}
 }
 
-// takeDown removes the namespaces and sockets; the state stays.
+// takeDown removes the namespaces and sockets; the state stays. What could not
+// be removed is noted for whoever asked for it.
 func (n *node) takeDown() error {
+	err := n.remove()
+	note := n.dir.file(runDir, leftFile)
+	if err == nil {
+		os.Remove(note)
+		return nil
+	}
+	err = fmt.Errorf("take down: %w", err)
+	return joinErrors(err, writeWhole(note, []byte(err.Error()+"\n"), 0o600))
+}
+
+func (n *node) remove() error {
 	names, err := n.fabric.Namespaces()
 	errs := []error{err}
 	for _, name := range names {
@@ -290,13 +310,23 @@ func (n *node) takeDown() error {
 		}
 	}
 	errs = append(errs, n.fabric.Remove())
-	for _, socket := range []string{n.agentSocket(), n.proxy.socket, n.dhcp.socket, n.dir.file(runDir, "feed.sock"), n.dir.file(controlSocket)} {
-		if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
+	for _, w := range []*supervised{n.proxy, n.dhcp} {
+		if pid, err := w.handover.PID(context.Background()); err == nil {
+			errs = append(errs, fmt.Errorf("worker %s, process %d, did not stop", w.name, pid))
+			continue
 		}
+		errs = append(errs, removeFile(w.socket))
 	}
-	if err := joinErrors(errs...); err != nil {
-		return fmt.Errorf("take down: %w", err)
+	for _, socket := range []string{n.agentSocket(), n.dir.file(runDir, "feed.sock"), n.dir.file(controlSocket)} {
+		errs = append(errs, removeFile(socket))
+	}
+	return joinErrors(errs...)
+}
+
+// removeFile removes a file that may be gone already.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	return nil
 }

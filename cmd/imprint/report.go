@@ -18,6 +18,7 @@ type report struct {
 	strict     bool // a check that could not run counts as failed
 	now        func() time.Time
 	began      time.Time
+	drawn      time.Time // the live line
 	stepBegan  time.Time
 	steps      []stepTime
 	failed     int
@@ -59,7 +60,8 @@ func (r *report) asked(format string, args ...any) {
 
 // wait shows what is being waited for; printed only on a terminal.
 func (r *report) wait(what string) {
-	if r.live {
+	if r.live && r.now().Sub(r.drawn) >= 100*time.Millisecond {
+		r.drawn = r.now()
 		fmt.Fprintf(r.out, "\r\x1b[K   … %s (%.1f s)", what, r.now().Sub(r.stepBegan).Seconds())
 	}
 }

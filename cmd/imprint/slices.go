@@ -2,23 +2,46 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 
+	"imprint/base/openstack"
 	"imprint/host/cloud"
+	"imprint/host/metadata"
 	"imprint/host/plan"
-	"imprint/host/store"
 )
 
-// planSource plans each node's slice anew whenever the nouns change.
-type planSource struct{ store *store.Store }
+// planSource plans each node's slice anew whenever the nouns change, or what
+// the index tells of them.
+type planSource struct {
+	nouns metadata.Nouns
+	index documents
+}
+
+// documents are what servers are told; metadata.Index meets it.
+type documents interface {
+	Instance(cloud.ServerID) (*openstack.Instance, error)
+	Changes(context.Context) <-chan struct{}
+}
 
 // Slices meets feed.Source.
 func (p planSource) Slices(ctx context.Context, node string) <-chan cloud.Slice {
 	out := make(chan cloud.Slice)
 	go func() {
 		defer close(out)
-		for range p.store.Changes(ctx) {
+		drives := drives{index: p.index}
+		nouns, told := p.nouns.Changes(ctx), p.index.Changes(ctx)
+		for {
+			open := true
+			select {
+			case _, open = <-nouns:
+			case _, open = <-told:
+			}
+			if !open {
+				return
+			}
 			var slice cloud.Slice
-			p.store.View(func(m *cloud.Model) { slice = plan.For(m, node) })
+			p.nouns.View(func(m *cloud.Model) { slice = plan.For(m, node) })
+			drives.fill(slice)
 			select {
 			case out <- slice:
 			case <-ctx.Done():
@@ -27,4 +50,38 @@ func (p planSource) Slices(ctx context.Context, node string) <-chan cloud.Slice 
 		}
 	}()
 	return out
+}
+
+// drives puts the documents of config drives into a node's slices. What the
+// index does not know yet stays out: its next change brings it.
+type drives struct {
+	index documents
+	last  map[cloud.ServerID]drive // of the slice before
+}
+
+// drive is an instance in its JSON form.
+type drive struct {
+	of   *openstack.Instance
+	form json.RawMessage
+}
+
+func (d *drives) fill(s cloud.Slice) {
+	next := map[cloud.ServerID]drive{}
+	for id, inst := range s.Instances {
+		if !inst.ConfigDrive {
+			continue
+		}
+		told, err := d.index.Instance(id)
+		if err != nil {
+			continue
+		}
+		one := d.last[id]
+		if one.of != told {
+			one = drive{told, told.Encode()}
+		}
+		next[id] = one
+		inst.Drive = one.form
+		s.Instances[id] = inst
+	}
+	d.last = next
 }

@@ -20,6 +20,7 @@ const (
 	networkDir   = "network"   // what the network agents made
 	runDir       = "run"       // sockets
 	cloudsFile   = "clouds.yaml"
+	leftFile     = "left" // in runDir: what the last imprint up could not take down
 )
 
 // stateDir is a state directory that this process alone holds.

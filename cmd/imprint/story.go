@@ -58,7 +58,8 @@ func (s *story) play(ctx context.Context) error {
 		{"c1 on a network without a router: an address, no metadata", s.isolated},
 		{"a router is attached and c1 rebooted: metadata", s.routed},
 		{"metadata over the DHCP port, and back", s.forced},
-		{"c3 with user data and properties", s.userData},
+		{"c2 without DHCP, from its config drive", s.drive},
+		{"c3 with user data, properties and files", s.userData},
 		{"every hop of a metadata request", s.hops},
 	} {
 		s.step(step.title)
@@ -142,7 +143,9 @@ func (s *story) makeImage(ctx context.Context) error {
 // launch creates a server and waits for its first boot to end.
 func (s *story) launch(ctx context.Context, opts servers.CreateOpts) (instance, error) {
 	opts.ImageRef, opts.FlavorRef = s.image, s.flavor
-	opts.Networks = []servers.Network{{UUID: s.network}}
+	if opts.Networks == nil {
+		opts.Networks = []servers.Network{{UUID: s.network}}
+	}
 	began := time.Now()
 	made, err := servers.Create(ctx, s.compute, keypairs.CreateOptsExt{CreateOptsBuilder: opts, KeyName: "cloudman"}, nil).Extract()
 	if err != nil {
@@ -278,10 +281,10 @@ func keyMaterial(line string) string {
 
 func (s *story) userData(ctx context.Context) error {
 	const words, host = "the way of words", "my1.cloudman.cc"
-	c3, err := s.launch(ctx, servers.CreateOpts{
+	c3, err := s.launch(ctx, s.withFiles(servers.CreateOpts{
 		Name: "c3", UserData: []byte(storyUserData(s.loginAs, words)),
 		Metadata: map[string]string{"color": "blue", "owner": "cloudman"},
-	})
+	}))
 	if err != nil {
 		return err
 	}
@@ -299,6 +302,9 @@ func (s *story) userData(ctx context.Context) error {
 	said, err := c3.file(ctx, "/var/tmp/second-part")
 	s.check("the second part, a shell script, ran", err == nil && strings.TrimSpace(said) == words, seen(said, err))
 	s.checkProperties(ctx, c3)
+	if s.readsDrives() {
+		s.checkInjected(ctx, c3)
+	}
 	s.checkKey(ctx, c3)
 	s.checkSSH(ctx, c3)
 	return nil

@@ -22,6 +22,7 @@ import (
 // instance is a booted server and the way to look into it.
 type instance struct {
 	inside
+	id    string
 	name  string
 	fixed netip.Addr
 }
@@ -76,7 +77,7 @@ func (s *story) poll(ctx context.Context, what string, done func() (bool, error)
 
 // booted waits until a server is ACTIVE and its boot number n has ended.
 func (s *story) booted(ctx context.Context, id, name string, n int) (instance, error) {
-	found := instance{name: name}
+	found := instance{id: id, name: name}
 	err := s.poll(ctx, name+" boots", func() (bool, error) {
 		server, err := servers.Get(ctx, s.compute, id).Extract()
 		if err != nil {

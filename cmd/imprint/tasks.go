@@ -90,7 +90,8 @@ func (n *node) catalog() []identity.Endpoint {
 // metadata is the metadata service and the index that it answers from.
 func (n *node) metadata(l net.Listener) ([]daemon.Task, error) {
 	log := n.part("metadata")
-	n.index = metadata.NewIndex(metadata.Site{Domain: n.conf.Metadata.DHCPDomain, VendorData: openstack.VendorData{}}, n.store, n.blobs, log)
+	site := metadata.Site{Domain: n.conf.Metadata.DHCPDomain, VendorData: openstack.VendorData{}, FlatInjected: n.conf.Compute.FlatInjected}
+	n.index = metadata.NewIndex(site, n.store, n.blobs, log)
 	service, err := metadata.NewService(n.index, n.secrets.metadata, log)
 	if err != nil {
 		return nil, fmt.Errorf("metadata service: %w", err)
@@ -116,7 +117,7 @@ func (n *node) agents(sink feed.Sink, c control) ([]daemon.Task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata agent: %w", err)
 	}
-	server := feed.Server{Source: planSource{n.store}, Sink: sink, Log: n.part("feed")}
+	server := feed.Server{Source: planSource{nouns: n.store, index: n.index}, Sink: sink, Log: n.part("feed")}
 	return []daemon.Task{
 		{Name: "control", Run: func(ctx context.Context) error {
 			return api.Run(ctx, controlListener, c.handler(), drain, n.log)
@@ -125,14 +126,26 @@ func (n *node) agents(sink feed.Sink, c control) ([]daemon.Task, error) {
 		{Name: "feed server", Run: func(ctx context.Context) error {
 			return server.Serve(ctx, feedListener, n.identify)
 		}},
-		{Name: "feed", Run: func(ctx context.Context) error { return n.feed.Run(ctx, n.apply) }},
+		{Name: "feed", Run: n.followFeed},
 		{Name: "metadata agent", Run: func(ctx context.Context) error { return n.metadataAgent.Run(ctx, agentListener) }},
 		{Name: "l3 agent", Run: n.l3Agent.Run},
 		{Name: "dhcp agent", Run: n.dhcpAgent.Run},
 		{Name: "compute agent", Run: n.computeAgent.Run},
 		n.proxy.task(n.log, func() { n.l3Agent.Again(); n.dhcpAgent.Again() }),
-		n.dhcp.task(n.log, n.dhcpAgent.Again),
+		n.dhcp.task(n.log, func() { n.dhcpAgent.Again() }),
 	}, nil
+}
+
+// followFeed gives the agents what they are to do, once their workers are there.
+func (n *node) followFeed(ctx context.Context) error {
+	for _, w := range []*supervised{n.proxy, n.dhcp} {
+		select {
+		case <-w.there:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return n.feed.Run(ctx, n.apply)
 }
 
 // identify says which node is at the other end of the feed: on this machine's

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"imprint/base/daemon"
@@ -33,7 +34,7 @@ func reexec(args []string) (status int, ours bool) {
 	}
 	switch args[1] {
 	case kernelProbe:
-		return runKernelProbe(), true
+		return runKernelProbe(args[2:]), true
 	case proxyWorker:
 		return worker("proxy", args[2:], runProxy), true
 	case dhcpWorker:
@@ -90,12 +91,14 @@ type supervised struct {
 	name, socket string
 	handover     *daemon.Handover
 	command      daemon.Command
+	there        chan struct{} // closed when the first worker can be filled
+	first        sync.Once
 }
 
 func newSupervised(name, dir string, uid int, args []string) *supervised {
 	socket := filepath.Join(dir, name+".sock")
 	return &supervised{
-		name: name, socket: socket, handover: daemon.NewHandover(socket),
+		name: name, socket: socket, handover: daemon.NewHandover(socket), there: make(chan struct{}),
 		command: daemon.Command{Args: args, UID: uint32(uid), GID: uint32(uid), Log: os.Stderr, Grace: workerGrace},
 	}
 }
@@ -104,6 +107,9 @@ func newSupervised(name, dir string, uid int, args []string) *supervised {
 // be filled.
 func (w *supervised) task(log *slog.Logger, changed func()) daemon.Task {
 	return daemon.Task{Name: w.name, Run: func(ctx context.Context) error {
-		return daemon.Supervise(ctx, log, w.socket, w.command, changed)
+		return daemon.Supervise(ctx, log, w.socket, w.command, func() {
+			w.first.Do(func() { close(w.there) })
+			changed()
+		})
 	}}
 }

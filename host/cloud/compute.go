@@ -65,6 +65,13 @@ func (i *Image) VisibleTo(c Caller) bool { return i.Visibility == "public" || c.
 // node's own list ("host" is built in) as the disk of a container.
 const TreeProperty = "imprint_tree"
 
+// DriveProperty is the image property that asks for a config drive where its
+// value is DriveMandatory. nova: objects/fields.py, ConfigDrivePolicy.
+const (
+	DriveProperty  = "img_config_drive"
+	DriveMandatory = "mandatory"
+)
+
 // Flavor is a size of server.
 type Flavor struct {
 	Meta
@@ -103,19 +110,21 @@ type Server struct {
 	Description string  `json:"description,omitempty"`
 	ImageID     ImageID `json:"image_id"`
 	// Tree is the image's [TreeProperty] at the time of creation.
-	Tree             string            `json:"tree,omitempty"`
-	Flavor           Flavor            `json:"flavor"`
-	KeyName          string            `json:"key_name,omitempty"`
-	KeyType          string            `json:"key_type,omitempty"`
-	PublicKey        string            `json:"public_key,omitempty"`
-	Metadata         map[string]string `json:"metadata,omitempty"`
-	UserData         Digest            `json:"user_data,omitempty"`
-	Files            []InjectedFile    `json:"files,omitempty"`
-	ConfigDrive      bool              `json:"config_drive,omitempty"`
-	AvailabilityZone string            `json:"availability_zone"`
-	SecurityGroups   []string          `json:"security_groups,omitempty"`
-	ReservationID    string            `json:"reservation_id"`
-	LaunchIndex      int               `json:"launch_index"`
+	Tree      string            `json:"tree,omitempty"`
+	Flavor    Flavor            `json:"flavor"`
+	KeyName   string            `json:"key_name,omitempty"`
+	KeyType   string            `json:"key_type,omitempty"`
+	PublicKey string            `json:"public_key,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	UserData  Digest            `json:"user_data,omitempty"`
+	Files     []InjectedFile    `json:"files,omitempty"`
+	// ConfigDrive says that the server has a config drive: it was asked for, by
+	// the request or the image, or its node forces one.
+	ConfigDrive      bool     `json:"config_drive,omitempty"`
+	AvailabilityZone string   `json:"availability_zone"`
+	SecurityGroups   []string `json:"security_groups,omitempty"`
+	ReservationID    string   `json:"reservation_id"`
+	LaunchIndex      int      `json:"launch_index"`
 	// Ports in the order of the NICs.
 	Ports []PortID `json:"ports"`
 	// Host is the node that the server runs on.
@@ -134,6 +143,7 @@ type Server struct {
 }
 
 // InjectedFile is a personality file: written into the system once per instance.
+// Only the config drive carries it.
 type InjectedFile struct {
 	Path string `json:"path"`
 	Blob Digest `json:"blob"`
@@ -167,6 +177,9 @@ type Node struct {
 	Compute bool `json:"compute"`
 	// AvailabilityZone of its servers.
 	AvailabilityZone string `json:"availability_zone"`
+	// ForceConfigDrive gives every new server of the node a config drive
+	// (nova.conf force_config_drive).
+	ForceConfigDrive bool `json:"force_config_drive,omitempty"`
 }
 
 func (n *Node) Kind() RecordKind { return KindNode }

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"encoding/json"
 	"maps"
 	"net/netip"
 	"slices"
@@ -109,7 +110,13 @@ type DesiredInstance struct {
 	CPUs int    `json:"cpus"`
 	// Ports in the order of the NICs, keys of Slice.Ports.
 	Ports []PortID `json:"ports"`
-	Power Power    `json:"power"`
+	// ConfigDrive says that the instance has a config drive.
+	ConfigDrive bool `json:"config_drive,omitempty"`
+	// Drive is what the drive tells, in the JSON form of base/openstack's
+	// Instance, user data and injected files included: not for logs. It is nil
+	// without a drive, and while the documents are not there yet.
+	Drive json.RawMessage `json:"drive,omitempty"`
+	Power Power           `json:"power"`
 	// RebootGeneration higher than the last one done asks for a reboot of
 	// RebootType (SOFT or HARD). The disk is kept.
 	RebootGeneration int64  `json:"reboot_generation"`

@@ -60,7 +60,7 @@ func groupDocuments(names []string) []api.Document {
 // It returns what all servers of the launch have in common.
 func (r *Role) prepare(req *api.Request, form *serverForm) (*cloud.Server, error) {
 	s := &cloud.Server{ProjectID: req.Caller.ProjectID, UserID: req.Caller.UserID, Description: form.description,
-		Metadata: form.metadata, ConfigDrive: form.configDrive, State: cloud.InstanceBuilding, Power: cloud.PowerOn,
+		Metadata: form.metadata, State: cloud.InstanceBuilding, Power: cloud.PowerOn,
 		ReservationID: newReservation()}
 	var err error
 	r.store.View(func(m *cloud.Model) {
@@ -89,6 +89,8 @@ func (r *Role) resolve(m *cloud.Model, c cloud.Caller, form *serverForm, s *clou
 		return err
 	}
 	s.Flavor, s.ImageID, s.Tree = *f, image.ImageID, image.Properties[cloud.TreeProperty]
+	// nova: virt/configdrive.py, required_by.
+	s.ConfigDrive = form.configDrive || image.Properties[cloud.DriveProperty] == cloud.DriveMandatory
 	if form.key != "" {
 		k := m.KeyPairs[cloud.KeyPairID(c.UserID, form.key)]
 		if k == nil {
@@ -191,6 +193,7 @@ func (r *Role) settle(m *cloud.Model, c cloud.Caller, form *serverForm, s *cloud
 		return cloud.Txn{}, nil
 	}
 	s.Host, s.AvailabilityZone = node.Name, zoneOf(node)
+	s.ConfigDrive = s.ConfigDrive || node.ForceConfigDrive
 	return r.plug(m, c, s, nics)
 }
 

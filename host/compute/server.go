@@ -128,7 +128,7 @@ func (r *Role) destroy(ctx context.Context, id cloud.ServerID) error {
 			return r.remove(m, old), nil
 		}
 		s := *old
-		s.Deleting = true
+		s.Deleting, s.Fault = true, "" // from here on a fault is the deletion's
 		return cloud.Txn{Put: []cloud.Record{&s}}, nil
 	})
 }

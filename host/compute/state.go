@@ -13,7 +13,9 @@ type state struct {
 
 // stateOf derives what Nova would show from what is wanted and what the node
 // reported. One that is down although it should be up halted itself: it has no
-// task until it is started.
+// task until it is started. One that failed and is now deleted is no ERROR, as
+// it would be with Nova, unless the deletion fails too: to the stock client's
+// "server delete --wait" an error is the end of it.
 func stateOf(s *cloud.Server) state {
 	st := map[cloud.InstanceState]state{
 		cloud.InstanceBuilding: {"BUILD", "building", "spawning", 0},
@@ -27,6 +29,9 @@ func stateOf(s *cloud.Server) state {
 	switch {
 	case s.Deleting:
 		st.task = "deleting"
+		if s.State == cloud.InstanceError && s.Fault == "" {
+			st.status = "SHUTOFF"
+		}
 	case s.State == cloud.InstanceBuilding && s.Host == "":
 		st.task = "scheduling"
 	case active && s.Power == cloud.PowerOff:

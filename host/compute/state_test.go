@@ -24,6 +24,8 @@ func TestStateOf(t *testing.T) {
 		"rebooted":          {cloud.Server{State: cloud.InstanceActive, Power: on, Host: "n", RebootGeneration: 2, DoneReboot: 2, RebootType: hard}, state{"ACTIVE", "active", "", 1}},
 		"failed":            {cloud.Server{State: cloud.InstanceError, Power: on, Host: "n"}, state{"ERROR", "error", "", 0}},
 		"being deleted":     {cloud.Server{State: cloud.InstanceActive, Power: on, Host: "n", Deleting: true}, state{"ACTIVE", "active", "deleting", 1}},
+		"deleted failed":    {cloud.Server{State: cloud.InstanceError, Power: on, Host: "n", Deleting: true}, state{"SHUTOFF", "error", "deleting", 0}},
+		"not deletable":     {cloud.Server{State: cloud.InstanceError, Power: on, Host: "n", Deleting: true, Fault: "busy"}, state{"ERROR", "error", "deleting", 0}},
 		"deleted rebooting": {cloud.Server{State: cloud.InstanceActive, Power: on, Host: "n", Deleting: true, RebootGeneration: 1}, state{"ACTIVE", "active", "deleting", 1}},
 	} {
 		if got := stateOf(&c.server); got != c.want {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"imprint/host/cloud"
+	"imprint/host/configdrive"
 	"imprint/host/fabric"
 )
 
@@ -23,7 +24,8 @@ import (
 // different instances at the same time.
 type Driver interface {
 	// Start boots an instance from its disk, which it makes if there is none,
-	// on the root file system tree. It calls plug with the network namespace
+	// on the root file system tree, with the config drive disk.config if its
+	// folder has one. It calls plug with the network namespace
 	// before anything runs in it. After an error nothing runs.
 	Start(ctx context.Context, inst cloud.DesiredInstance, tree string, plug func(netns *os.File) error) error
 	// Stop halts an instance, by force after grace; 0 is by force at once. One
@@ -62,8 +64,10 @@ type Config struct {
 	// concurrent use.
 	Report func(cloud.Report)
 	// Dir holds the folders of the instances: the driver's. The agent's own
-	// file in each is instance.json.
+	// files in each are instance.json and the config drive, disk.config.
 	Dir string
+	// Drive says how config drives are made; their Created is the time of it.
+	Drive configdrive.Volume
 	// Trees are the root file systems that instances may name, name:
 	// directory. The name host is the driver's own.
 	Trees map[string]string

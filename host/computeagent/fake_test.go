@@ -31,7 +31,8 @@ type node struct {
 	plugged map[cloud.PortID]bool
 	hang    map[cloud.ServerID]bool // whose start hangs until its context ends
 	broken  map[cloud.ServerID]error
-	starts  int // under way
+	onStart func(cloud.DesiredInstance) // nil: nothing
+	starts  int                         // under way
 	most    int
 }
 
@@ -69,6 +70,9 @@ func (n *node) expect(what string, lines ...string) {
 
 func (n *node) Start(ctx context.Context, inst cloud.DesiredInstance, tree string, plug func(*os.File) error) error {
 	n.note("start %s on %s", inst.ID, tree)
+	if n.onStart != nil {
+		n.onStart(inst)
+	}
 	n.mu.Lock()
 	n.starts++
 	n.most = max(n.most, n.starts)

@@ -25,6 +25,8 @@ type worker struct {
 	// again before something else is wanted, a removal or stop excepted.
 	failed *wanted
 	retry  <-chan time.Time
+	// awaiting is since when the documents of a config drive are waited for.
+	awaiting time.Time
 }
 
 // retryPause is the time between attempts to remove or stop an instance.
@@ -247,6 +249,9 @@ func (w *worker) start(ctx context.Context, d cloud.DesiredInstance, m memory, p
 		defer func() { <-w.agent.starts }()
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+	if ready, err := w.makeDrive(d); !ready {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.agent.config.StartTimeout)
 	defer cancel()

@@ -16,7 +16,7 @@ var (
 
 // check reports the first value that is out of range, by its key.
 func (c *Config) check() error {
-	for _, check := range []func() error{c.checkNames, c.checkAddresses, c.checkNumbers, c.checkTrees, c.checkLog} {
+	for _, check := range []func() error{c.checkNames, c.checkAddresses, c.checkNumbers, c.checkTrees, c.checkDrive, c.checkLog} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -108,6 +108,13 @@ func (c *Config) checkTrees() error {
 		if !filepath.IsAbs(dir) || filepath.Clean(dir) == "/" {
 			return fmt.Errorf("compute.trees.%s: %q is not an absolute path below /", name, dir)
 		}
+	}
+	return nil
+}
+
+func (c *Config) checkDrive() error {
+	if f := c.Compute.DriveFormat; f != "iso9660" && f != "vfat" {
+		return fmt.Errorf("compute.config_drive_format: %q is not iso9660 or vfat", f)
 	}
 	return nil
 }

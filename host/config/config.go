@@ -70,14 +70,17 @@ type Network struct {
 
 // Compute sets up the compute agent.
 type Compute struct {
-	Guest string            `yaml:"guest" doc:"The imprint-guest program; empty: beside this program."`
-	PIDs  int               `yaml:"max_processes" doc:"Most processes of one instance."`
-	Trees map[string]string `yaml:"trees" doc:"Root file systems that images may name in their property imprint_tree, name: directory. 'host' is built in: this machine's own /usr."`
+	Guest        string            `yaml:"guest" doc:"The imprint-guest program; empty: beside this program."`
+	PIDs         int               `yaml:"max_processes" doc:"Most processes of one instance."`
+	FlatInjected bool              `yaml:"flat_injected" doc:"Networks without DHCP: the instance is told its addresses as a file for /etc/network/interfaces too (Nova's flat_injected)."`
+	ForceDrive   bool              `yaml:"force_config_drive" doc:"Every new server of this node gets a config drive, asked for or not (Nova's force_config_drive)."`
+	DriveFormat  string            `yaml:"config_drive_format" doc:"File system of new config drives: iso9660 or vfat (Nova's config_drive_format)."`
+	Trees        map[string]string `yaml:"trees" doc:"Root file systems that images may name in their property imprint_tree, name: directory. 'host' is built in: this machine's own /usr."`
 }
 
 // Log sets up the log.
 type Log struct {
-	Level  string `yaml:"level" reload:"yes" doc:"debug, info, warn or error."`
+	Level  string `yaml:"level" reload:"yes" doc:"debug, info, warn or error; the processes of the proxy and of DHCP take a change at the next start."`
 	Format string `yaml:"format" doc:"text or json."`
 }
 
@@ -89,7 +92,7 @@ func Default() Config {
 		Metadata: Metadata{Port: 8775, DHCPDomain: "novalocal", ProxyUser: 61900},
 		DHCP:     DHCP{User: 61901, Domain: "openstacklocal", LeaseSeconds: 86400},
 		Network:  Network{MTU: 1450},
-		Compute:  Compute{PIDs: 1024},
+		Compute:  Compute{PIDs: 1024, DriveFormat: "iso9660"},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

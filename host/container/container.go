@@ -74,7 +74,7 @@ func New(c Config) *Driver {
 }
 
 // Start boots the instance from its disk, which is made first if there is
-// none. Tree is [HostTree] or the directory of a root file system. When the
+// none. A file disk.config in its folder is its config drive. Tree is [HostTree] or the directory of a root file system. When the
 // instance's network namespace is there and before anything runs in it, plug
 // is called with it; the file is closed when plug returns. Start returns once
 // the init runs; how the boot goes on is in [Driver.State]. After an error

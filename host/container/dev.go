@@ -39,6 +39,9 @@ func (s *shim) mountDev(rootfs tree) (pty, error) {
 	if err := s.fillDev(int(dev.Fd())); err != nil {
 		return pty{}, fmt.Errorf("fill /dev: %w", err)
 	}
+	if err := s.attachDrive(tree{dev}); err != nil {
+		return pty{}, err
+	}
 	if err := s.tmpfs(rootfs, "dev/shm", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "mode=1777", s.size(2)); err != nil {
 		return pty{}, err
 	}

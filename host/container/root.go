@@ -107,6 +107,9 @@ func (s *shim) mountRoot() error {
 		return err
 	}
 	defer here.close()
+	if err := s.bindDrive(users); err != nil {
+		return err
+	}
 	if err := s.layer(here, users, s.spec.Tree, "lower/root"); err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ type shim struct {
 	folder  string   // the instance's folder as this process sees it
 	layers  []string // mounts that are needed until the root is made
 	groups  *cgroups
-	ifup    bool // the tree brings its network up by ifupdown
+	drive   *os.File // mount of the config drive until it is attached
+	ifup    bool     // the tree brings its network up by ifupdown
 	console *console
 	init    *exec.Cmd
 	guest   link // to init

@@ -18,6 +18,7 @@ type spec struct {
 	// it and Tree are then to be made.
 	Usr    string `json:"usr,omitempty"`
 	Guest  string `json:"guest,omitempty"` // program bound to /usr/bin/imprint-guest
+	Drive  string `json:"drive,omitempty"` // name below /dev of the config drive
 	UIDs   uint32 `json:"uids"`            // first of idCount users and groups
 	RAM    int64  `json:"ram"`             // bytes
 	PIDs   int    `json:"pids"`
@@ -50,6 +51,9 @@ func (d *Driver) prepare(dir string, inst cloud.DesiredInstance, tree string) (s
 	}
 	if rec, err := readRecord(dir); err == nil {
 		s.Boots = rec.Boots + 1
+	}
+	if s.Drive, err = driveDevice(dir); err != nil {
+		return s, err
 	}
 	if tree == HostTree {
 		return s, d.prepareHostTree(&s)

@@ -85,6 +85,12 @@ func New(cfg Config, log *slog.Logger) (*Fabric, error) {
 	return &Fabric{log: log, prefix: cfg.Prefix, maker: cfg.Prefix + "imprint", dir: dir, owned: owned{filepath.Join(dir, "netns")}}, nil
 }
 
+// Check reports [ErrForeign] when others have made a namespace of the fabric's
+// name. It changes nothing in the kernel.
+func (f *Fabric) Check() error {
+	return f.with(false, func(*session) error { return nil })
+}
+
 // Namespace is the name of the fabric's own namespace.
 func (f *Fabric) Namespace() string { return f.maker + "-fabric" }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,15 +22,16 @@ type Nouns interface {
 	Changes(ctx context.Context) <-chan struct{}
 }
 
-// Blobs holds user data by digest. ReadAll returns a blob whole, checked
-// against its digest; more than limit bytes is an error. Errors may be worth a
-// retry.
+// Blobs holds user data and injected files by digest. ReadAll returns a blob
+// whole, checked against its digest; more than limit bytes is an error. Errors
+// may be worth a retry.
 type Blobs interface {
 	ReadAll(d cloud.Digest, limit int64) ([]byte, error)
 }
 
 // MaxUserData bounds the user data of one server in bytes, as Nova's API does
 // (65535 characters of base64). nova: api/openstack/compute/schemas/servers.py.
+// An injected file may not be larger either.
 const MaxUserData = 65535
 
 const (
@@ -47,11 +49,14 @@ type Index struct {
 
 	ready     chan struct{}
 	published atomic.Pointer[map[cloud.ServerID]entry] // nil until first filled
-	userData  map[cloud.Digest][]byte                  // of Run alone
+	loaded    map[cloud.Digest][]byte                  // blobs; of Run alone
+
+	mu       sync.Mutex
+	watchers map[chan struct{}]bool
 }
 
-// entry is a server's place in the index. instance is nil while the server's
-// user data could not be read.
+// entry is a server's place in the index. instance is nil while one of the
+// server's blobs could not be read.
 type entry struct {
 	facts    facts
 	instance *openstack.Instance
@@ -62,7 +67,7 @@ type entry struct {
 func NewIndex(site Site, nouns Nouns, blobs Blobs, log *slog.Logger) *Index {
 	return &Index{
 		site: site, nouns: nouns, blobs: blobs, log: orDiscard(log),
-		ready: make(chan struct{}), userData: map[cloud.Digest][]byte{},
+		ready: make(chan struct{}), loaded: map[cloud.Digest][]byte{}, watchers: map[chan struct{}]bool{},
 	}
 }
 
@@ -71,7 +76,7 @@ func (x *Index) Ready() <-chan struct{} { return x.ready }
 
 // Instance returns what server id is told; it is shared and must not be
 // changed. The error is [cloud.ErrNotFound], or of kind [cloud.Unavailable]
-// while the index, or the server's user data, is not yet loaded.
+// while the index, or what the server was given, is not yet loaded.
 func (x *Index) Instance(id cloud.ServerID) (*openstack.Instance, error) {
 	all := x.published.Load()
 	if all == nil {
@@ -82,7 +87,7 @@ func (x *Index) Instance(id cloud.ServerID) (*openstack.Instance, error) {
 	case !ok:
 		return nil, cloud.ErrNotFound
 	case e.instance == nil:
-		return nil, cloud.Errorf(cloud.Unavailable, "The user data of the instance is not loaded yet.")
+		return nil, cloud.Errorf(cloud.Unavailable, "The user data and files of the instance are not loaded yet.")
 	}
 	return e.instance, nil
 }
@@ -115,8 +120,8 @@ func (x *Index) Run(ctx context.Context) error {
 	}
 }
 
-// refresh publishes the present state, and reports whether all user data is
-// there. Servers with user data to read follow those without.
+// refresh publishes the present state, and reports whether all blobs are
+// there. Servers with blobs to read follow those without.
 func (x *Index) refresh() bool {
 	var present []facts
 	x.nouns.View(func(m *cloud.Model) {
@@ -131,62 +136,64 @@ func (x *Index) refresh() bool {
 		defer close(x.ready)
 	}
 	next := make(map[cloud.ServerID]entry, len(present))
-	wanted := map[cloud.Digest][]facts{}
+	var waiting []facts
 	for _, f := range present {
 		e := old[f.server.ServerID]
 		if e.instance == nil || !e.facts.same(f) {
 			e = x.build(f)
 		}
 		if e.instance == nil {
-			wanted[f.server.UserData] = append(wanted[f.server.UserData], f)
+			waiting = append(waiting, f)
 		}
 		next[f.server.ServerID] = e
 	}
 	x.forget(present)
-	x.published.Store(&next)
-	return len(wanted) == 0 || x.load(next, wanted)
+	x.publish(next)
+	return len(waiting) == 0 || x.load(next, waiting)
 }
 
-// build makes f's entry; its instance is nil when its user data is not loaded.
+// build makes f's entry; its instance is nil when a blob is not loaded.
 func (x *Index) build(f facts) entry {
-	userData, loaded := x.userData[f.server.UserData]
-	if f.server.UserData != "" && !loaded {
-		return entry{facts: f}
+	for _, d := range f.blobs() {
+		if _, loaded := x.loaded[d]; !loaded {
+			return entry{facts: f}
+		}
 	}
-	return entry{f, f.instance(x.site, userData)}
+	return entry{f, f.instance(x.site, x.loaded)}
 }
 
-// load reads user data and publishes the servers that waited for it.
-func (x *Index) load(present map[cloud.ServerID]entry, wanted map[cloud.Digest][]facts) bool {
-	complete := true
+// load reads blobs and publishes the servers that waited for them.
+func (x *Index) load(present map[cloud.ServerID]entry, waiting []facts) bool {
+	failed := map[cloud.Digest]bool{}
 	next := maps.Clone(present)
-	for digest, waiting := range wanted {
-		data, err := x.blobs.ReadAll(digest, MaxUserData)
-		if err != nil {
-			complete = false
-			x.log.Warn("user data not read", "server_id", waiting[0].server.ServerID, "servers", len(waiting), "error", err)
-			continue
+	for _, f := range waiting {
+		for _, d := range f.blobs() {
+			if _, loaded := x.loaded[d]; loaded || failed[d] {
+				continue
+			}
+			data, err := x.blobs.ReadAll(d, MaxUserData)
+			if err != nil {
+				failed[d] = true
+				x.log.Warn("user data or file not read", "server_id", f.server.ServerID, "waiting", len(waiting), "error", err)
+				continue
+			}
+			x.loaded[d] = data
 		}
-		x.userData[digest] = data
-		for _, f := range waiting {
-			next[f.server.ServerID] = x.build(f)
-		}
+		next[f.server.ServerID] = x.build(f)
 	}
-	x.published.Store(&next)
-	return complete
+	x.publish(next)
+	return len(failed) == 0
 }
 
-// forget drops user data that no server has any more.
+// forget drops blobs that no server needs any more.
 func (x *Index) forget(present []facts) {
 	used := make(map[cloud.Digest]bool, len(present))
 	for _, f := range present {
-		used[f.server.UserData] = true
-	}
-	for d := range x.userData {
-		if !used[d] {
-			delete(x.userData, d)
+		for _, d := range f.blobs() {
+			used[d] = true
 		}
 	}
+	maps.DeleteFunc(x.loaded, func(d cloud.Digest, _ []byte) bool { return !used[d] })
 }
 
 func orDiscard(log *slog.Logger) *slog.Logger {

@@ -8,6 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"imprint/base/openstack"
 	"imprint/host/cloud"
 )
 
@@ -110,7 +113,7 @@ func TestIndexFollows(t *testing.T) {
 		if _, err := x.Instance("s"); !errors.Is(err, cloud.ErrNotFound) {
 			t.Errorf("deleted server: %v", err)
 		}
-		if len(x.userData) != 0 {
+		if len(x.loaded) != 0 {
 			t.Error("the deleted server's user data is kept")
 		}
 		close(nouns.changed)
@@ -136,5 +139,75 @@ func TestUserDataIsBounded(t *testing.T) {
 	}
 	if _, err := x.Instance("more"); cloud.KindOf(err) != cloud.Unavailable {
 		t.Errorf("error %v, want unavailable", err)
+	}
+}
+
+// TestFilesAreForTheDrive: injected files are read and told where a drive
+// carries them, and nowhere else.
+func TestFilesAreForTheDrive(t *testing.T) {
+	m, blobs := cloud.NewModel(), &fakeBlobs{}
+	files := []cloud.InjectedFile{{Path: "/a", Blob: blobs.add([]byte("one"))}, {Path: "/b", Blob: blobs.add([]byte{})}}
+	lost := []cloud.InjectedFile{{Path: "/c", Blob: cloud.DigestOf([]byte("lost"))}}
+	for _, s := range []*cloud.Server{
+		{ServerID: "drive", ConfigDrive: true, Files: files}, {ServerID: "none", Files: files},
+		{ServerID: "lost", ConfigDrive: true, Files: lost}, {ServerID: "lost, none", Files: lost},
+	} {
+		m.Apply(cloud.Change{Record: s})
+	}
+	x := NewIndex(Site{}, newFakeNouns(m), blobs, nil)
+	if x.refresh() {
+		t.Error("an index is complete without a file")
+	}
+	want := map[cloud.ServerID][]openstack.InjectedFile{
+		"drive": {{Path: "/a", Content: []byte("one")}, {Path: "/b", Content: []byte{}}}, "none": nil, "lost, none": nil,
+	}
+	for id, files := range want {
+		i, err := x.Instance(id)
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
+			continue
+		}
+		if diff := cmp.Diff(files, i.Files); diff != "" {
+			t.Errorf("%s: %s", id, diff)
+		}
+	}
+	if _, err := x.Instance("lost"); cloud.KindOf(err) != cloud.Unavailable {
+		t.Errorf("a file is lost: %v, want unavailable", err)
+	}
+}
+
+func TestIndexTellsOfChanges(t *testing.T) {
+	m, nouns := cloud.NewModel(), newFakeNouns(cloud.NewModel())
+	nouns.model = m
+	x := NewIndex(Site{}, nouns, &fakeBlobs{}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	changes := x.Changes(ctx)
+	step := func(what string, want bool) {
+		t.Helper()
+		x.refresh()
+		select {
+		case <-changes:
+			if !want {
+				t.Errorf("%s: told of", what)
+			}
+		default:
+			if want {
+				t.Errorf("%s: not told of", what)
+			}
+		}
+	}
+	step("the start", true)
+	step("nothing", false)
+	server := &cloud.Server{ServerID: "s"}
+	m.Apply(cloud.Change{Record: server})
+	step("a new server", true)
+	step("nothing", false)
+	m.Apply(cloud.Change{Record: &cloud.Network{NetworkID: "n"}})
+	step("a network that no server has", false)
+	m.Apply(cloud.Change{Record: server, Deleted: true})
+	step("the server's end", true)
+	cancel()
+	if _, open := <-changes; open {
+		t.Error("told of something after the end")
 	}
 }

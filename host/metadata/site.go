@@ -14,6 +14,9 @@ type Site struct {
 	// Domain is appended to host names (nova.conf dhcp_domain); "" for none.
 	Domain     string
 	VendorData openstack.VendorData
+	// FlatInjected tells the configuration of networks without DHCP as a file
+	// for the instance's system (nova.conf flat_injected).
+	FlatInjected bool
 }
 
 // facts are the records that an instance's documents are made of.
@@ -58,13 +61,29 @@ func (f facts) same(g facts) bool {
 	})
 }
 
-// instance turns the facts into what the documents are made of.
-func (f facts) instance(site Site, userData []byte) *openstack.Instance {
+// blobs are the bytes that the documents need: the user data, and where there
+// is a config drive to carry them the injected files.
+func (f facts) blobs() []cloud.Digest {
+	var needed []cloud.Digest
+	if f.server.UserData != "" {
+		needed = append(needed, f.server.UserData)
+	}
+	if f.server.ConfigDrive {
+		for _, file := range f.server.Files {
+			needed = append(needed, file.Blob)
+		}
+	}
+	return needed
+}
+
+// instance turns the facts into what the documents are made of; loaded has
+// their blobs.
+func (f facts) instance(site Site, loaded map[cloud.Digest][]byte) *openstack.Instance {
 	s := f.server
 	i := &openstack.Instance{
 		UUID: string(s.ServerID), ProjectID: string(s.ProjectID), Name: s.Name, Hostname: s.HostName,
 		AvailabilityZone: s.AvailabilityZone, LaunchIndex: s.LaunchIndex, Meta: maps.Clone(s.Metadata),
-		UserData: userData, VendorData: site.VendorData, EC2: f.ec2(),
+		UserData: loaded[s.UserData], VendorData: site.VendorData, EC2: f.ec2(),
 	}
 	if site.Domain != "" {
 		i.Hostname += "." + site.Domain
@@ -73,7 +92,12 @@ func (f facts) instance(site Site, userData []byte) *openstack.Instance {
 		i.Key = &openstack.Key{Name: s.KeyName, Type: s.KeyType, Data: s.PublicKey}
 	}
 	for _, n := range f.nics {
-		i.Ports = append(i.Ports, n.describe())
+		i.Ports = append(i.Ports, n.describe(site))
+	}
+	if s.ConfigDrive {
+		for _, file := range s.Files {
+			i.Files = append(i.Files, openstack.InjectedFile{Path: file.Path, Content: loaded[file.Blob]})
+		}
 	}
 	return i
 }
@@ -111,10 +135,11 @@ func blockDevices(f cloud.Flavor) map[string]string {
 	return devices
 }
 
-func (n nic) describe() openstack.Port {
+func (n nic) describe(site Site) openstack.Port {
 	p := openstack.Port{
 		ID: string(n.port.PortID), NetworkID: string(n.port.NetworkID), MAC: string(n.port.MAC),
 		LinkID: "tap" + cloud.Short(n.port.PortID), LinkType: "bridge", MTU: n.network.MTU,
+		Injected: site.FlatInjected,
 	}
 	for _, s := range n.subnets {
 		p.Subnets = append(p.Subnets, n.subnet(s))

@@ -1,0 +1,77 @@
+package compute
+
+import (
+	"encoding/base64"
+	"testing"
+	"time"
+
+	"imprint/host/api/apitest"
+	"imprint/host/cloud"
+)
+
+// noPorts is a network role without networks.
+type noPorts struct{ Ports }
+
+func (noPorts) AddPorts(*cloud.Model, cloud.Caller, ...*cloud.Port) (cloud.Txn, error) {
+	return cloud.Txn{}, nil
+}
+
+func (noPorts) BindPorts(*cloud.Model, cloud.Caller, string, string, string, ...cloud.PortID) (cloud.Txn, error) {
+	return cloud.Txn{}, nil
+}
+
+func (noPorts) SecurityGroup(_ cloud.ProjectID, name string) (string, bool) { return name, true }
+
+const plainImage, driveImage = "0badcafe-0000-4000-8000-000000000001", "0badcafe-0000-4000-8000-000000000002"
+
+// driveRole is the role with two images, of which one asks for a config drive,
+// and one node.
+func driveRole(t *testing.T, force bool) (*apitest.Client, *apitest.Store) {
+	store := apitest.NewStore(time.Now)
+	image := func(id, policy string) *cloud.Image {
+		return &cloud.Image{ImageID: cloud.ImageID(id), Status: "active", Visibility: "public",
+			Properties: map[string]string{cloud.DriveProperty: policy}}
+	}
+	store.Seed(image(plainImage, "optional"), image(driveImage, "mandatory"), &cloud.Flavor{FlavorID: "1", Name: "tiny", VCPUs: 1, RAM: 64},
+		&cloud.Node{Name: "node1", Compute: true, AvailabilityZone: "nova", ForceConfigDrive: force})
+	role := New(Options{Store: store, Blobs: apitest.NewBlobs(), Ports: noPorts{}, Auth: apitest.Callers{"t": {UserID: "u", ProjectID: "p"}}})
+	return apitest.NewClient(t, role.Handler(), "t").With("X-OpenStack-Nova-API-Version", "2.37"), store
+}
+
+func TestConfigDriveOfAServer(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		asked any
+		image string
+		force bool
+		told  string
+	}{
+		{"not asked", nil, plainImage, false, ""},
+		{"asked", true, plainImage, false, "True"},
+		{"asked in words", "true", plainImage, false, "True"},
+		{"not wanted", false, plainImage, false, ""},
+		{"of the image", nil, driveImage, false, "True"},
+		{"of the image, not wanted", false, driveImage, false, "True"},
+		{"of the node", nil, plainImage, true, "True"},
+		{"of the node, not wanted", false, plainImage, true, "True"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, store := driveRole(t, tt.force)
+			server := map[string]any{"name": "c1", "flavorRef": "1", "imageRef": tt.image, "networks": "none",
+				"personality": []any{map[string]any{"path": "/etc/one", "contents": base64.StdEncoding.EncodeToString([]byte("one\n"))}}}
+			if tt.asked != nil {
+				server["config_drive"] = tt.asked
+			}
+			id := client.Do("POST", "/v2.1/servers", map[string]any{"server": server}).Want(202).Text("server.id")
+			if got := client.Do("GET", "/v2.1/servers/"+id, nil).Want(200).Text("server.config_drive"); got != tt.told {
+				t.Errorf("config_drive is %q, want %q", got, tt.told)
+			}
+			store.View(func(m *cloud.Model) {
+				s := m.Servers[cloud.ServerID(id)]
+				if s.ConfigDrive != (tt.told != "") || len(s.Files) != 1 || s.Files[0].Path != "/etc/one" {
+					t.Errorf("drive %v, files %v", s.ConfigDrive, s.Files)
+				}
+			})
+		})
+	}
+}

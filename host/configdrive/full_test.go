@@ -1,0 +1,57 @@
+package configdrive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// fullEnv makes this binary the helper of TestFullDisk.
+const fullEnv = "CONFIGDRIVE_TEST_FULL"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(fullEnv); dir != "" {
+		if err := driveOnFullDisk(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestFullDisk runs a helper with a mount namespace of its own, so that the
+// small disk goes with it.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{fullEnv + "=" + t.TempDir()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func driveOnFullDisk(dir string) error {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=700"); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, "disk.config")
+	for _, format := range []Format{ISO9660, VFAT} {
+		err := Volume{Format: format}.WriteFile(name, example())
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), name) {
+			return fmt.Errorf("%s on a full disk: %v", format, err)
+		}
+		if left, err := os.ReadDir(dir); len(left) != 0 || err != nil {
+			return fmt.Errorf("%s: left behind: %v, %v", format, left, err)
+		}
+	}
+	return nil
+}
