@@ -102,7 +102,10 @@ func (g *guest) read(name string) string {
 // inGuest runs a command line in the guest, which has the machine's /usr.
 func (g *guest) inGuest(command string) string {
 	g.t.Helper()
-	const enter = `mount --bind /usr "$0/usr"; mount -t proc proc "$0/proc"; mount --bind /dev "$0/dev"; exec chroot "$0" /bin/sh -ec "$1"`
+	const enter = `mount --bind /usr "$0/usr"; mount -t proc proc "$0/proc"; mount -t tmpfs dev "$0/dev"
+for n in null zero urandom; do touch "$0/dev/$n"; mount --bind /dev/$n "$0/dev/$n"; done
+if [ -f "$0/drive" ]; then touch "$0/dev/sr0"; mount --bind "$0/drive" "$0/dev/sr0"; fi
+exec chroot "$0" /bin/sh -ec "$1"`
 	cmd := exec.Command("unshare", "--mount", "--uts", "sh", "-ec", enter, g.root, command)
 	var out []byte
 	err := g.ns.Do(func() (err error) { out, err = cmd.CombinedOutput(); return err })

@@ -79,6 +79,14 @@ func TestGolden(t *testing.T) {
 // provision boots a Debian 12 with the case's data.
 func provision(t *testing.T, files map[string][]byte) *rootfs.Root {
 	t.Helper()
+	root := debian(t)
+	bootAll(t, root, seed{instance(t, files)}, stage.NoNetwork{})
+	return root
+}
+
+// debian is the tree of a Debian 12, as far as the agent looks at it.
+func debian(t *testing.T) *rootfs.Root {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("testdata/golden/debian12")); err != nil {
 		t.Fatal(err)
@@ -98,6 +106,12 @@ func provision(t *testing.T, files map[string][]byte) *rootfs.Root {
 			t.Fatal(err)
 		}
 	}
+	return root
+}
+
+// bootAll runs the four stages.
+func bootAll(t *testing.T, root *rootfs.Root, source datasource.Source, network stage.Network) {
+	t.Helper()
 	journal := clouddir.NewLog(nil, nil)
 	log := slog.New(journal)
 	b := &stage.Boot{
@@ -105,7 +119,7 @@ func provision(t *testing.T, files map[string][]byte) *rootfs.Root {
 		Distro: distro.New(distro.Distro{Root: root, Log: log, Version: version,
 			Runner: func(context.Context, distro.Command) error { return nil },
 			Kernel: func(string) error { return nil }, Live: func() string { return "oracle" }}),
-		Sources: []datasource.Source{seed{instance(t, files)}}, Network: stage.NoNetwork{},
+		Sources: []datasource.Source{source}, Network: network,
 		Init: initModules(), Config: configModules(), Final: finalModules(),
 		Journal: journal, Log: log, Output: io.Discard, Console: io.Discard, Version: version, Now: time.Now, Uptime: uptime,
 	}
@@ -114,7 +128,6 @@ func provision(t *testing.T, files map[string][]byte) *rootfs.Root {
 			t.Log("error: ", e)
 		}
 	}
-	return root
 }
 
 func instance(t *testing.T, files map[string][]byte) *datasource.Instance {

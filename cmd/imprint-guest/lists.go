@@ -10,12 +10,14 @@ import (
 	"imprint/guest/module"
 )
 
-// sources are the data sources in the order in which they are asked: Ec2 is
-// for clouds that serve EC2's tree alone, None is what is left. wait is how
+// sources are the data sources in the order in which they are asked: a config
+// drive needs no network and is there for those who have none, Ec2 is for clouds that serve EC2's tree alone, None is what is left. wait is how
 // long one may go on asking while nobody answers. The system's configuration
 // may choose among them (datasource_list) and give them settings (datasource).
 func sources(config *cloudconfig.Node, wait time.Duration) []datasource.Source {
+	dsmode, _ := config.Get("datasource", "ConfigDrive").Text("dsmode")
 	all := []datasource.Source{
+		datasource.NewConfigDrive(dsmode),
 		datasource.NewOpenStack(settings(config, "OpenStack", wait)),
 		datasource.NewEc2(settings(config, "Ec2", wait)),
 		datasource.NewNone(noneSettings(config)),

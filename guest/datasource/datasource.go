@@ -2,13 +2,14 @@
 // each source returns one Instance value.
 //
 // Sources follow cloud-init 22.4 (sources/*.py, tools/ds-identify) in what they
-// look for and in what they make of it. Whatever the network says is bounded in
-// size and time, and every try is kept as evidence.
+// look for and in what they make of it. Whatever the network or a volume says is
+// bounded in size and time, and every try is kept as evidence.
 package datasource
 
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"time"
@@ -44,6 +45,11 @@ type Source interface {
 type Env struct {
 	// Root is where /sys and /proc are; *rootfs.Root is one.
 	Root Files
+	// Disks are the volumes that may be a config drive; nil means none.
+	Disks Disks
+	// Pass is told of an instance that leaves its place to other sources; nil
+	// ignores it. It is called before the sources that come after.
+	Pass func(*Instance)
 	// BaseURL is where the metadata address is; empty means DefaultURL.
 	BaseURL string
 	// Transport carries requests; nil is one without proxies.
@@ -60,9 +66,10 @@ type Env struct {
 	Log *slog.Logger
 }
 
-// Files reads small files by absolute name.
+// Files reads small files and directories by absolute name.
 type Files interface {
 	ReadFile(name string) ([]byte, error)
+	ReadDir(name string) ([]fs.DirEntry, error)
 }
 
 // DefaultURL is the metadata address of OpenStack and EC2.

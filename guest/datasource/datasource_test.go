@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -30,6 +31,14 @@ func (f files) ReadFile(name string) ([]byte, error) {
 		return []byte(s), nil
 	}
 	return nil, fs.ErrNotExist
+}
+
+func (f files) ReadDir(name string) ([]fs.DirEntry, error) {
+	tree := fstest.MapFS{}
+	for file, text := range f {
+		tree[strings.TrimPrefix(file, "/")] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return tree.ReadDir(strings.TrimPrefix(name, "/"))
 }
 
 var novaMachine = files{"/sys/class/dmi/id/product_name": "OpenStack Nova\n"}
@@ -527,7 +536,7 @@ func FuzzMetaData(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, meta, vendor []byte, listing string) {
 		var i Instance
-		if i.metaData(meta) == nil {
+		if _, err := i.metaData(meta); err == nil {
 			if strings.Contains(i.InstanceID, "/") || i.InstanceID == "" {
 				t.Fatalf("instance id %q", i.InstanceID)
 			}

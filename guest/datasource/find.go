@@ -35,6 +35,10 @@ func Find(ctx context.Context, env Env, sources []Source) (*Instance, []Evidence
 			e.Tries = i.Tries
 			return i, append(all, e)
 		}
+		var pass *PassError
+		if errors.As(err, &pass) && env.Pass != nil {
+			env.Pass(pass.Instance)
+		}
 		env.log().Info("data source failed", "source", e.Source, "error", err)
 		silent = silent || errors.Is(err, ErrUnreachable)
 		e.Error = err.Error()

@@ -6,27 +6,30 @@ import (
 	"strings"
 
 	"imprint/base/cloudconfig"
+	"imprint/guest/netstate"
 )
 
 // Instance is everything that one source found. It is a plain value; it is
 // kept as JSON between the stages of a boot.
 type Instance struct {
-	// Name is the source's: OpenStack, Ec2, None.
+	// Name is the source's: ConfigDrive, OpenStack, Ec2, None.
 	Name string `json:"name"`
 	// Class is the source's name in status.json and logs, as cloud-init has
 	// it: DataSourceOpenStack, or DataSourceOpenStackLocal if it was read
 	// before there was a network.
 	Class string `json:"class"`
-	// Mode is net or local; Version the metadata format's. Empty and zero for
-	// sources that do not tell.
+	// Mode is net or local: the stage in which the data are applied; Version is
+	// the metadata format's. Empty and zero for sources that do not tell.
 	Mode    string `json:"mode,omitempty"`
 	Version int    `json:"version,omitempty"`
 
 	CloudName   string `json:"cloud_name"`
 	Platform    string `json:"platform"`
 	Subplatform string `json:"subplatform"`
-	// URL is the metadata address that answered.
-	URL string `json:"url,omitempty"`
+	// URL is the metadata address that answered; Drive is the device, or the
+	// directory, that a config drive was read from.
+	URL   string `json:"url,omitempty"`
+	Drive string `json:"drive,omitempty"`
 
 	InstanceID string `json:"instance_id"`
 	// LocalHostname is the host name without domain, FQDN the same with it if
@@ -42,7 +45,12 @@ type Instance struct {
 	MetaData *cloudconfig.Node `json:"meta_data,omitempty"`
 	EC2      *cloudconfig.Node `json:"ec2_metadata,omitempty"`
 	// NetworkData is network_data.json as it came; nil if there is none.
+	// Interfaces is an older form of it, that of interfaces(5).
 	NetworkData []byte `json:"network_data,omitempty"`
+	Interfaces  []byte `json:"interfaces,omitempty"`
+	// Files are to be written into the system, once, in this order. They are
+	// not kept.
+	Files []File `json:"-"`
 
 	// UserData as the user gave it; VendorData and VendorData2 in the form of
 	// user data, taken out of their JSON.
@@ -56,13 +64,38 @@ type Instance struct {
 	Tries []Try `json:"tries,omitempty"`
 }
 
+// File is one to be written into the system.
+type File struct {
+	Path string // as the user gave it: relative ones are meant from /
+	Data []byte
+}
+
 // String is how cloud-init names a source in status.json:
-// "DataSourceOpenStackLocal [net,ver=2]".
+// "DataSourceOpenStackLocal [net,ver=2]",
+// "DataSourceConfigDrive [net,ver=2][source=/dev/sr0]".
 func (i *Instance) String() string {
-	if i.Version == 0 {
+	switch {
+	case i.Version == 0:
 		return i.Class
+	case i.Drive != "":
+		return fmt.Sprintf("%s [%s,ver=%d][source=%s]", i.Class, i.Mode, i.Version, i.Drive)
 	}
 	return fmt.Sprintf("%s [%s,ver=%d]", i.Class, i.Mode, i.Version)
+}
+
+// Network is the configuration that the instance asks for, for a system with
+// these NICs; nil without an error if it says nothing of it. The problems are
+// parts that were left out.
+func (i *Instance) Network(nics []netstate.NIC) (state *netstate.State, problems []string, err error) {
+	switch {
+	case i == nil:
+		return nil, nil, nil
+	case len(i.NetworkData) > 0:
+		return netstate.FromNetworkData(i.NetworkData, nics)
+	case len(i.Interfaces) > 0:
+		return netstate.FromInterfaces(i.Interfaces, nics)
+	}
+	return nil, nil, nil
 }
 
 // Line is the content of the file datasource in the instance's directory.

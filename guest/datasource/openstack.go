@@ -98,7 +98,11 @@ func crawlOpenStack(ctx context.Context, env Env, f *fetcher) (*Instance, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.metaData(docs["meta_data.json"]); err != nil {
+	dsmode, err := i.metaData(docs["meta_data.json"])
+	if err == nil {
+		err = i.mode(dsmode)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("meta_data.json: %w", err)
 	}
 	i.UserData, i.NetworkData = docs["user_data"], docs["network_data.json"]
@@ -130,9 +134,14 @@ func pickVersion(list string) string {
 	return openstack.Latest
 }
 
+// documents are those of one version; only the first must be there.
+func documents() []string {
+	return []string{"meta_data.json", "user_data", "vendor_data.json", "vendor_data2.json", "network_data.json"}
+}
+
 func readDocuments(ctx context.Context, f *fetcher, dir string) (map[string][]byte, error) {
 	docs := map[string][]byte{}
-	for _, name := range []string{"meta_data.json", "user_data", "vendor_data.json", "vendor_data2.json", "network_data.json"} {
+	for _, name := range documents() {
 		body, err := f.get(ctx, dir+name)
 		if isStatus(err, http.StatusNotFound) && name != "meta_data.json" {
 			continue
@@ -145,18 +154,19 @@ func readDocuments(ctx context.Context, f *fetcher, dir string) (map[string][]by
 	return docs, nil
 }
 
-// metaData takes over meta_data.json; cloud-init's two names are added.
-func (i *Instance) metaData(doc []byte) error {
+// metaData takes over meta_data.json; cloud-init's two names are added. dsmode
+// is the property by which a user decides when the data apply.
+func (i *Instance) metaData(doc []byte) (dsmode string, err error) {
 	md, err := cloudconfig.ParseJSON(doc)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if md.Kind != cloudconfig.KindMap {
-		return errors.New("is no object")
+		return "", errors.New("is no object")
 	}
 	i.InstanceID = text(md, "uuid")
 	if !validID(i.InstanceID) {
-		return fmt.Errorf("uuid %.60q", i.InstanceID)
+		return "", fmt.Errorf("uuid %.60q", i.InstanceID)
 	}
 	if h := text(md, "hostname"); h != "" {
 		md = md.With("local-hostname", cloudconfig.NewString(h))
@@ -165,17 +175,20 @@ func (i *Instance) metaData(doc []byte) error {
 	i.MetaData = md.With("instance-id", cloudconfig.NewString(i.InstanceID))
 	i.addKeys(md.Get("public_keys"))
 	i.AvailabilityZone = text(md, "availability_zone")
-	return i.mode(text(md, "meta", "dsmode"))
+	return text(md, "meta", "dsmode"), nil
 }
 
-// mode obeys the property dsmode, by which a user decides when data apply.
+// mode obeys a dsmode; an empty one, or one that is not known, changes nothing.
 // cloud-init 22.4: sources/__init__.py, _determine_dsmode.
 func (i *Instance) mode(dsmode string) error {
 	switch dsmode {
+	case "":
 	case "disabled":
 		return ErrDisabled
 	case "local", "net", "pass":
 		i.Mode = dsmode
+	default:
+		i.Problems = append(i.Problems, fmt.Sprintf("dsmode %.60q is not known", dsmode))
 	}
 	return nil
 }

@@ -26,7 +26,9 @@ func (a *Applier) link(ctx context.Context, k kernel, l netstate.Link, taken map
 	p := plan{taken: taken, name: l.Name, mtu: l.MTU}
 	var errs []error
 	for _, s := range l.Subnets {
-		errs = append(errs, a.subnet(ctx, &p, s))
+		if !s.ByHand {
+			errs = append(errs, a.subnet(ctx, &p, s))
+		}
 	}
 	return p.leases, errors.Join(append(errs, p.apply(k))...)
 }

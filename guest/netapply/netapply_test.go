@@ -211,13 +211,15 @@ func TestStatic(t *testing.T) {
 	if b, _ := s.root.ReadFile("/etc/resolv.conf"); string(b) != "nameserver 192.0.2.99\n" {
 		t.Errorf("resolv.conf %q", b)
 	}
-	// Another configuration leaves nothing of this one on the link.
-	state.Links[0].Subnets = []netstate.Subnet{{Method: netstate.Static, Address: netip.MustParsePrefix("10.0.7.5/24")}}
+	// Another configuration leaves nothing of this one on the link, and does
+	// not bring up what is to be brought up by hand.
+	state.Links[0].Subnets = []netstate.Subnet{{Method: netstate.Static, Address: netip.MustParsePrefix("10.0.7.5/24")},
+		{Method: netstate.Static, Address: netip.MustParsePrefix("10.0.8.5/24"), ByHand: true}}
 	state.Links[1].Subnets = state.Links[0].Subnets[:0]
 	if _, err := s.up(t, state); err != nil {
 		t.Fatal(err)
 	}
-	if out := ip(t, s.guest, "-4 -br addr show eth0"); !strings.Contains(out, "10.0.7.5/24") || strings.Contains(out, "10.0.0.5") {
+	if out := ip(t, s.guest, "-4 -br addr show eth0"); !strings.Contains(out, "10.0.7.5/24") || strings.Contains(out, "10.0.0.5") || strings.Contains(out, "10.0.8.5") {
 		t.Error(out)
 	}
 }

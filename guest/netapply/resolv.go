@@ -3,6 +3,8 @@ package netapply
 import (
 	"fmt"
 	"strings"
+
+	"imprint/guest/netstate"
 )
 
 // resolver writes /etc/resolv.conf. Without a name server it is left as it is.
@@ -14,6 +16,16 @@ func (a *Applier) resolver(r Result) error {
 		return fmt.Errorf("set name servers: %w", err)
 	}
 	return nil
+}
+
+// ResolvConf is the content of /etc/resolv.conf as far as the configuration
+// alone tells it, without what leases bring; nil if it names no server.
+func ResolvConf(s *netstate.State) []byte {
+	var r Result
+	if r.names(s); len(r.DNS) == 0 {
+		return nil
+	}
+	return []byte(resolvConf(r))
 }
 
 // resolvConf is the file as Debian's dhclient-script orders it: the search

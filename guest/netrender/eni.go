@@ -150,6 +150,9 @@ func subnetLines(s netstate.Subnet) []string {
 	if s.Address.IsValid() {
 		lines = append(lines, "    address "+s.Address.String())
 	}
+	if s.Broadcast.IsValid() {
+		lines = append(lines, "    broadcast "+s.Broadcast.String())
+	}
 	if s.Gateway.IsValid() {
 		lines = append(lines, "    gateway "+s.Gateway.String())
 	}

@@ -75,6 +75,19 @@ func TestENIOfNetworkData(t *testing.T) {
 	}
 }
 
+func TestENIOfInterfaces(t *testing.T) {
+	data, err := os.ReadFile("testdata/drive-eni.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, problems, err := netstate.FromInterfaces(data, []netstate.NIC{{Name: "eth0", MAC: "fa:16:3e:00:00:01"},
+		{Name: "eth1", MAC: "fa:16:3e:00:00:02"}, {Name: "eth2"}, {Name: "eth3"}})
+	if err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	compare(t, "drive-eni", s)
+}
+
 func TestENIOfFallback(t *testing.T) {
 	compare(t, "fallback", netstate.Fallback([]netstate.NIC{{Name: "lo"}, {Name: "eth0", MAC: "fa:16:3e:00:00:01", Kind: "veth", Carrier: true}}))
 	compare(t, "v2-min", &netstate.State{Links: []netstate.Link{{

@@ -1,8 +1,9 @@
 // Package netstate is a network configuration as one model, whatever it came
 // from: links, their addresses, routes and name servers.
 //
-// Sources are OpenStack's network_data.json (read as cloud-init 22.4 reads it)
-// and, where nothing was configured, the first NIC by DHCP. What becomes of
+// Sources are OpenStack's network_data.json and interfaces(5) (read as
+// cloud-init 22.4 reads them) and, where nothing was configured, the first NIC
+// by DHCP. What becomes of
 // the model is the business of netrender (files) and netapply (the kernel).
 package netstate
 
@@ -83,9 +84,11 @@ type Subnet struct {
 	// Address is set for Static only: the host's address and prefix length.
 	Address netip.Prefix `json:"address,omitzero"`
 	Gateway netip.Addr   `json:"gateway,omitzero"`
-	DNS     []netip.Addr `json:"dns,omitempty"`
-	Search  []string     `json:"search,omitempty"`
-	Routes  []Route      `json:"routes,omitempty"`
+	// Broadcast is the network's last address unless something else is said.
+	Broadcast netip.Addr   `json:"broadcast,omitzero"`
+	DNS       []netip.Addr `json:"dns,omitempty"`
+	Search    []string     `json:"search,omitempty"`
+	Routes    []Route      `json:"routes,omitempty"`
 	// MTU goes before the link's, for IPv4.
 	MTU int `json:"mtu,omitempty"`
 	// Metric is of the routes that DHCP brings; zero leaves it alone.

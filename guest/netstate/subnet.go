@@ -58,13 +58,7 @@ func (c *converter) subnet(n network) (Subnet, error) {
 			s.Gateway = gw[0]
 		}
 	}
-	for _, name := range n.Search {
-		if !wordRE.MatchString(name) {
-			c.problem("%s: search domain %.60q", what, name)
-			continue
-		}
-		s.Search = append(s.Search, name)
-	}
+	s.Search = c.domains(what, n.Search)
 	for _, r := range n.Routes {
 		to, err := prefix(r.Network, string(r.Netmask))
 		via, viaErr := netip.ParseAddr(r.Gateway)
@@ -75,6 +69,17 @@ func (c *converter) subnet(n network) (Subnet, error) {
 		s.Routes = append(s.Routes, Route{To: to, Via: via, Metric: int(max(r.Metric, 0))})
 	}
 	return s, nil
+}
+
+func (c *converter) domains(what string, list []string) (good []string) {
+	for _, name := range list {
+		if !wordRE.MatchString(name) {
+			c.problem("%s: search domain %.60q", what, name)
+			continue
+		}
+		good = append(good, name)
+	}
+	return good
 }
 
 // prefix joins an address, which may have a length of its own, and a mask in

@@ -60,14 +60,17 @@ func (b *Boot) machineID() string {
 // was copied to another server.
 func (b *Boot) otherMachine(i *datasource.Instance) bool {
 	id := b.machineID()
-	return id != "" && i.Name == "OpenStack" && !strings.EqualFold(id, i.InstanceID)
+	return id != "" && ofNova(i) && !strings.EqualFold(id, i.InstanceID)
 }
 
 // sameMachine reports whether firmware confirms the instance.
 // cloud-init: sources/DataSourceOpenStack.py check_instance_id.
 func (b *Boot) sameMachine(i *datasource.Instance) bool {
-	return i.Name == "OpenStack" && strings.EqualFold(b.machineID(), i.InstanceID)
+	return ofNova(i) && strings.EqualFold(b.machineID(), i.InstanceID)
 }
+
+// ofNova tells whether the instance's id is the one that Nova gives firmware.
+func ofNova(i *datasource.Instance) bool { return i.Name == "OpenStack" || i.Name == "ConfigDrive" }
 
 // findLocal finds the instance before the network is up: from the cache if
 // firmware confirms it, else from the sources, over a network of their own.
@@ -79,7 +82,7 @@ func (b *Boot) findLocal(ctx context.Context, link *link) (*datasource.Instance,
 		b.Log.Debug("restored from checked cache: "+known.String(), clouddir.Component, "stages.py")
 		return known, nil
 	}
-	i, evidence := b.ask(ctx, link.connect)
+	i, evidence := b.ask(ctx, link.connect, link.pass)
 	if i != nil {
 		return i, nil
 	}
@@ -98,11 +101,11 @@ func (b *Boot) stay(known *datasource.Instance, evidence []datasource.Evidence) 
 // findNetwork finds the instance with the network up, at last in the source
 // None, which knows nothing but is always there. A network that did not come
 // up in the local stage gets a second chance.
-func (b *Boot) findNetwork(ctx context.Context) (*datasource.Instance, error) {
+func (b *Boot) findNetwork(ctx context.Context, l *link) (*datasource.Instance, error) {
 	if !b.managed() && !b.Dir.DoneThisBoot(networkUp) {
 		b.unreached((&link{b: b}).connect(ctx))
 	}
-	i, evidence := b.ask(ctx, nil)
+	i, evidence := b.ask(ctx, nil, l.pass)
 	if i != nil {
 		return i, nil
 	}
@@ -112,14 +115,14 @@ func (b *Boot) findNetwork(ctx context.Context) (*datasource.Instance, error) {
 	b.Log.Warn("No data source answered: "+tried(evidence), clouddir.Component, "stages.py")
 	for _, s := range b.Sources {
 		if s.Name() == noneName {
-			return s.Crawl(ctx, b.sourceEnv(nil))
+			return s.Crawl(ctx, b.sourceEnv())
 		}
 	}
 	return nil, fmt.Errorf("%w: %s", errNotFound, tried(evidence))
 }
 
-// ask asks all sources but None.
-func (b *Boot) ask(ctx context.Context, connect func(context.Context) error) (*datasource.Instance, []datasource.Evidence) {
+// ask asks all sources but None; connect and pass are as of datasource.Env.
+func (b *Boot) ask(ctx context.Context, connect func(context.Context) error, pass func(*datasource.Instance)) (*datasource.Instance, []datasource.Evidence) {
 	var real []datasource.Source
 	var names []string
 	for _, s := range b.Sources {
@@ -129,7 +132,9 @@ func (b *Boot) ask(ctx context.Context, connect func(context.Context) error) (*d
 		}
 	}
 	b.Log.Debug("Looking for data source in: "+strings.Join(names, ", "), clouddir.Component, "__init__.py")
-	i, evidence := datasource.Find(ctx, b.sourceEnv(connect), real)
+	env := b.sourceEnv()
+	env.Connect, env.Pass = connect, pass
+	i, evidence := datasource.Find(ctx, env, real)
 	if i != nil {
 		b.Log.Info("Loaded datasource "+i.Line(), clouddir.Component, "stages.py")
 		for _, p := range i.Problems {
@@ -139,9 +144,9 @@ func (b *Boot) ask(ctx context.Context, connect func(context.Context) error) (*d
 	return i, evidence
 }
 
-func (b *Boot) sourceEnv(connect func(context.Context) error) datasource.Env {
+func (b *Boot) sourceEnv() datasource.Env {
 	return datasource.Env{
-		Root: b.Root, BaseURL: b.MetadataURL, Connect: connect, Now: b.Now,
+		Root: b.Root, Disks: datasource.DevDisks{Root: b.Root}, BaseURL: b.MetadataURL, Now: b.Now,
 		Log: b.Log.With(clouddir.Component, "url_helper.py"),
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"imprint/guest/clouddir"
+	"imprint/guest/datasource"
 	"imprint/guest/netapply"
 	"imprint/guest/netrender"
 	"imprint/guest/netstate"
@@ -43,6 +44,9 @@ type link struct {
 	b     *Boot
 	state *netstate.State // what was tried, nil before that
 	err   error
+	// drive is what a config drive asks for that leaves the instance's data to
+	// other sources; nil without one.
+	drive *datasource.Instance
 	// names is resolv.conf as it was before, nil if there was none.
 	names []byte
 }
@@ -51,9 +55,13 @@ const resolvConf = "/etc/resolv.conf"
 
 var errNoNIC = errors.New("there is no network interface to bring up")
 
-// connect brings the first NIC up by DHCP.
+// pass remembers a config drive that configures the network and no more.
+func (l *link) pass(i *datasource.Instance) { l.drive = i }
+
+// connect brings the network up before the instance is known: as a config drive
+// says, or the first NIC by DHCP.
 func (l *link) connect(ctx context.Context) error {
-	state, err := l.b.wanted(nil)
+	state, err := l.b.wanted(l.drive)
 	if err == nil && state == nil {
 		err = errNoNIC
 	}
@@ -91,26 +99,50 @@ func (b *Boot) managed() bool {
 	return false
 }
 
-// configure writes the network configuration that data ask for, and brings it
-// up if nobody else will. fresh tells that the instance is new: an old one's
-// file is left alone, because an administrator may have changed it.
-func (b *Boot) configure(ctx context.Context, data []byte, fresh bool, l *link) error {
+// configure writes the network configuration that the instance asks for, and
+// brings it up if nobody else will. fresh tells that the instance is new: an
+// old one's file is left alone, because an administrator may have changed it.
+func (b *Boot) configure(ctx context.Context, inst *datasource.Instance, fresh bool, l *link) error {
 	if word, _ := b.systemConfig().Get("network").Text("config"); word == "disabled" {
 		b.Log.Info("network config is disabled by the system's configuration", clouddir.Component, "stages.py")
 		return l.down()
 	}
-	state, err := b.wanted(data)
+	state, err := b.wanted(inst, l.drive)
 	if err != nil || state == nil {
 		return err
 	}
 	var errs []error
-	if fresh || !b.hasNetworkFile() {
+	write := fresh || !b.hasNetworkFile()
+	if write {
 		errs = append(errs, b.writeNetwork(state))
 	}
-	if b.managed() {
-		return errors.Join(append(errs, l.down())...)
+	if !b.managed() {
+		return errors.Join(append(errs, l.become(ctx, state))...)
 	}
-	return errors.Join(append(errs, l.become(ctx, state))...)
+	errs = append(errs, l.down())
+	if write {
+		errs = append(errs, b.nameServers(state))
+	}
+	return errors.Join(errs...)
+}
+
+// nameServers writes those that the configuration names to resolv.conf where
+// ifupdown does not: it leaves them to resolvconf. cloud-init writes them into
+// the interfaces file only, and so they reach nobody on Debian's cloud image.
+func (b *Boot) nameServers(state *netstate.State) error {
+	for _, name := range []string{"/sbin/resolvconf", "/usr/sbin/resolvconf"} {
+		if _, err := b.Root.Stat(name); err == nil {
+			return nil
+		}
+	}
+	data := netapply.ResolvConf(state)
+	if at, err := b.Root.Lstat(resolvConf); data == nil || err == nil && !at.Mode().IsRegular() {
+		return nil
+	}
+	if err := b.Root.WriteFile(resolvConf, data, 0o644); err != nil {
+		return fmt.Errorf("set name servers: %w", err)
+	}
+	return nil
 }
 
 // down takes the network of the local stage away again, name servers too.
@@ -143,26 +175,28 @@ func (l *link) become(ctx context.Context, state *netstate.State) error {
 	return l.b.bringUp(ctx, state)
 }
 
-// wanted is the network configuration that the instance's data ask for, or
-// the first NIC by DHCP if they say nothing. Nil without an error means that
-// there is nothing to configure.
-func (b *Boot) wanted(data []byte) (*netstate.State, error) {
+// wanted is the network configuration of the first of these instances, some of
+// which may be nil, that says something of it; else the first NIC by DHCP. Nil
+// without an error means that there is nothing to configure.
+func (b *Boot) wanted(from ...*datasource.Instance) (*netstate.State, error) {
 	nics, err := b.Network.NICs()
 	if err != nil {
 		return nil, fmt.Errorf("list network interfaces: %w", err)
 	}
-	if len(data) == 0 {
-		return netstate.Fallback(nics), nil
+	for _, inst := range from {
+		state, problems, err := inst.Network(nics)
+		for _, p := range problems {
+			b.Log.Warn("network data: "+printable(p), clouddir.Component, "stages.py")
+		}
+		if err != nil {
+			b.Log.Warn("network data cannot be used, the first NIC gets DHCP: "+printable(err.Error()), clouddir.Component, "stages.py")
+			break
+		}
+		if state != nil {
+			return state, nil
+		}
 	}
-	state, problems, err := netstate.FromNetworkData(data, nics)
-	for _, p := range problems {
-		b.Log.Warn("network data: "+printable(p), clouddir.Component, "stages.py")
-	}
-	if err != nil {
-		b.Log.Warn("network data cannot be used, the first NIC gets DHCP: "+printable(err.Error()), clouddir.Component, "stages.py")
-		return netstate.Fallback(nics), nil
-	}
-	return state, nil
+	return netstate.Fallback(nics), nil
 }
 
 func (b *Boot) hasNetworkFile() bool {

@@ -170,7 +170,7 @@ func (m *machine) boot() *Boot {
 		Root: m.root, Dir: clouddir.New(m.root, nil),
 		Distro: distro.New(distro.Distro{Root: m.root, Log: log, Version: "22.4.2", Now: now, Runner: m.run,
 			Kernel: func(name string) error { m.live = name; return nil }, Live: func() string { return "localhost" }}),
-		Sources: []datasource.Source{m.source, datasource.NewNone(datasource.NoneSettings{})},
+		Sources: []datasource.Source{datasource.NewConfigDrive(""), m.source, datasource.NewNone(datasource.NoneSettings{})},
 		Network: m.network,
 		Init: []module.Module{
 			{Name: "set_hostname", Frequency: clouddir.PerInstance, Reads: []string{"hostname"}, Run: module.SetHostname},

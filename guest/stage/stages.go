@@ -32,18 +32,28 @@ func (b *Boot) local(ctx context.Context, o *outcome) {
 		// The network stage asks once more, with the network up.
 		step.end(true, "no local data found")
 		b.Log.Info(err.Error(), clouddir.Component, "stages.py")
+		b.inject(l.drive)
 		b.unreached(b.configure(ctx, nil, false, l))
 		return
 	}
 	step.end(true, "found local data from "+inst.Class)
 	o.source = inst.String()
 	fresh := b.Dir.PreviousID() != inst.InstanceID
+	b.inject(l.drive, inst)
 	o.add(b.become(inst, fresh))
 	if err := module.EarlyHostname(ctx, b.env(cloudOf(inst), b.config())); err != nil {
 		b.Log.Warn("Failed setting hostname in local stage, will retry: " + err.Error())
 	}
-	b.unreached(b.configure(ctx, inst.NetworkData, fresh, l))
+	b.unreached(b.configure(ctx, inst, fresh, l))
+	if inst.Mode == localMode {
+		b.Log.Debug("[local] "+inst.String()+" is in local mode, will apply init modules now.", clouddir.Component, "main.py")
+		b.apply(ctx, o, inst)
+	}
 }
+
+// localMode is the mode of an instance whose data are applied in the local
+// stage already, before there is a network.
+const localMode = "local"
 
 // unreached logs a network that could not be brought up. It is a warning: the
 // boot goes on without, and the link may well come up later.
@@ -62,12 +72,21 @@ func (b *Boot) RunInit(ctx context.Context) []string {
 
 func (b *Boot) init(ctx context.Context, o *outcome) {
 	o.add(b.Dir.Prepare())
+	if inst := b.decided(); inst != nil && inst.Mode == localMode {
+		b.Log.Debug("[net] Exiting. datasource "+inst.String()+" in local mode", clouddir.Component, "main.py")
+		return
+	}
 	inst, err := b.current(ctx)
 	o.add(err)
 	if inst == nil {
 		return
 	}
 	o.source = inst.String()
+	b.apply(ctx, o, inst)
+}
+
+// apply takes user and vendor data apart and runs the init modules.
+func (b *Boot) apply(ctx context.Context, o *outcome, inst *datasource.Instance) {
 	cloud := cloudOf(inst)
 	o.add(b.takeData(ctx, inst))
 	config := b.config()
@@ -80,22 +99,33 @@ func (b *Boot) init(ctx context.Context, o *outcome) {
 // current is the instance that the local stage found, or the one that is found
 // now.
 func (b *Boot) current(ctx context.Context) (*datasource.Instance, error) {
-	inst, err := b.cached()
-	if err == nil && b.Dir.RunID() == inst.InstanceID {
+	if inst := b.decided(); inst != nil {
 		b.Log.Debug("restored from cache with run check: "+inst.String(), clouddir.Component, "stages.py")
 		return inst, b.become(inst, false)
 	}
-	if inst, err = b.findNetwork(ctx); err != nil {
+	l := &link{b: b}
+	inst, err := b.findNetwork(ctx, l)
+	if err != nil {
 		return nil, err
 	}
 	fresh := b.Dir.PreviousID() != inst.InstanceID
+	b.inject(inst)
 	if err := b.become(inst, fresh); err != nil {
 		return inst, err
 	}
 	if inst.Name != noneName {
-		b.unreached(b.configure(ctx, inst.NetworkData, fresh, &link{b: b}))
+		b.unreached(b.configure(ctx, inst, fresh, l))
 	}
 	return inst, nil
+}
+
+// decided is the instance that this boot already found; nil before that.
+func (b *Boot) decided() *datasource.Instance {
+	inst, err := b.cached()
+	if err != nil || b.Dir.RunID() != inst.InstanceID {
+		return nil
+	}
+	return inst
 }
 
 // become makes inst the current instance and records it.
