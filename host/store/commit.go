@@ -23,8 +23,12 @@ const commitTimeout = 10 * time.Second
 // the claim, when the present state is not what t was made for; of kind
 // cloud.TooLarge over [MaxOps] or [MaxBytes]; of kind cloud.Unavailable while
 // the engine is away or full, and then the change may still have been made.
-// Once begun a commit is not given up when ctx ends; it takes 10 s at most.
+// Once begun a commit is not given up when ctx ends; it takes 10 s at most. A
+// store that is open for reading only fails with [ErrReadOnly].
 func (s *Store) Commit(ctx context.Context, t cloud.Txn) error {
+	if s.readOnly {
+		return fmt.Errorf("commit: %w", ErrReadOnly)
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -26,8 +26,9 @@ type Engine interface {
 	// Watch calls on with every change of the keys that begin with prefix, from
 	// revision from on, until ctx ends (its error), on fails (that error), or
 	// the engine is away. The events of one revision come in one call, revisions
-	// in their order. A revision that was compacted is [ErrCompacted]: the
-	// caller lists again.
+	// in their order. A revision that was compacted is [ErrCompacted], and so is
+	// one after the next, which a store that was put back to an earlier state
+	// has forgotten: the caller lists again.
 	Watch(ctx context.Context, prefix string, from int64, on func([]Event) error) error
 	// Close ends all calls and lets go of the engine's files. It is called once.
 	Close() error
@@ -72,7 +73,7 @@ type CompareError struct{ Key string }
 
 func (e *CompareError) Error() string { return e.Key + " has another revision" }
 
-// ErrCompacted says that the history from a revision on is no longer kept.
+// ErrCompacted says that the history from a revision on is not kept.
 var ErrCompacted = errors.New("the store's history was compacted")
 
 // Limits of one transaction; more is an error of kind cloud.TooLarge.

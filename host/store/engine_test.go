@@ -28,6 +28,7 @@ func TestEngine(t *testing.T) {
 	}{
 		{"memory", func(*testing.T) compactor { return NewMemory() }},
 		{"etcd", func(t *testing.T) compactor { return openEtcd(t, t.TempDir()) }},
+		{"remote", func(t *testing.T) compactor { return newServed(t).api(t) }},
 	}
 	cases := []struct {
 		name string
@@ -41,6 +42,7 @@ func TestEngine(t *testing.T) {
 		{"watch from an old revision", testWatchOld},
 		{"compacted watch", testCompactedWatch},
 		{"limits", testLimits},
+		{"watch from a revision to come", testWatchAhead},
 		{"watch ends", testWatchEnds},
 		{"closed", testClosed},
 	}
@@ -244,6 +246,18 @@ func testCompactedWatch(t *testing.T, e compactor) {
 	}
 }
 
+func testWatchAhead(t *testing.T, e compactor) {
+	next := mustTxn(t, e, nil, put("/a", "1")) + 1
+	none := func([]Event) error { t.Error("an event that is not asked for"); return errEnough }
+	if err := e.Watch(t.Context(), "/", next+1, none); !errors.Is(err, ErrCompacted) {
+		t.Errorf("watch from %d: %v, want that it is not kept", next+1, err)
+	}
+	mustTxn(t, e, nil, put("/a", "2"))
+	if got := collect(t, e, "/", next, 1); string(got[0][0].Value) != "2" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func testLimits(t *testing.T, e compactor) {
 	ops := make([]Op, MaxOps+1)
 	for i := range ops {
@@ -266,7 +280,7 @@ func testLimits(t *testing.T, e compactor) {
 func testWatchEnds(t *testing.T, e compactor) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- e.Watch(ctx, "/", 1<<40, func([]Event) error { return nil }) }()
+	go func() { ended <- e.Watch(ctx, "/", 2, func([]Event) error { return nil }) }()
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("watch ended with %v", err)
@@ -275,7 +289,7 @@ func testWatchEnds(t *testing.T, e compactor) {
 
 func testClosed(t *testing.T, e compactor) {
 	ended := make(chan error)
-	go func() { ended <- e.Watch(t.Context(), "/", 1<<40, func([]Event) error { return nil }) }()
+	go func() { ended <- e.Watch(t.Context(), "/", 2, func([]Event) error { return nil }) }()
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}

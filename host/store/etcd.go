@@ -36,11 +36,15 @@ const (
 	// at the address; it takes the place of a real one until there are more.
 	memberName = "imprint"
 	memberHost = "127.0.0.1:2380"
+	// maxRequest is etcd's own limit in bytes, which counts its framing too; the
+	// records' limit comes first.
+	maxRequest = MaxBytes + 512<<10
 )
 
-// Etcd is an [Engine]: a single-member etcd inside this process, which listens
-// on no socket at all.
+// Etcd is an [Engine]: a single-member etcd inside this process. It listens on
+// no socket, unless [Etcd.Serve] lets other processes in.
 type Etcd struct {
+	calls
 	dir     string
 	quota   int64
 	log     *slog.Logger
@@ -109,6 +113,7 @@ func (e *Etcd) open(ctx context.Context) error {
 		return err
 	}
 	e.server, e.client = server, v3client.New(server.Server)
+	e.calls = calls{kv: e.client.KV, bounded: e.call, inWords: e.away}
 	return nil
 }
 
@@ -143,8 +148,7 @@ func (e *Etcd) config(dir string) *embed.Config {
 	// Without peers an election needs no patience.
 	cfg.TickMs, cfg.ElectionMs = 10, 100
 	cfg.MaxTxnOps = MaxOps
-	// The records' own limit comes first; etcd counts its framing too.
-	cfg.MaxRequestBytes = MaxBytes + 512<<10
+	cfg.MaxRequestBytes = maxRequest
 	cfg.QuotaBackendBytes = e.quota
 	cfg.AutoCompactionMode = embed.CompactorModeRevision
 	cfg.AutoCompactionRetention = historyKept
@@ -152,8 +156,8 @@ func (e *Etcd) config(dir string) *embed.Config {
 	return cfg
 }
 
-// Close stops etcd and lets go of the directory. When etcd had failed and does
-// not stop, the directory stays taken until the process ends.
+// Close ends Serve, stops etcd and lets go of the directory. When etcd had
+// failed and does not stop, the directory stays taken until the process ends.
 func (e *Etcd) Close() error {
 	defer e.failure.end()
 	e.cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -32,7 +33,11 @@ func (s *Store) follow(ctx context.Context) {
 		if err == nil {
 			continue
 		}
-		s.log.Warn("store's change feed was interrupted", "error", err, "retry_in", pause)
+		level := slog.LevelDebug
+		if pause == firstPause { // once for each time that it goes away
+			level = slog.LevelWarn
+		}
+		s.log.Log(ctx, level, "store's change feed was interrupted", "error", err, "retry_in", pause)
 		select {
 		case <-ctx.Done():
 			return

@@ -29,13 +29,17 @@ const (
 func helper(role string) int {
 	dir := os.Getenv(dirEnv)
 	roles := map[string]func(string) error{
-		"write":     writeForever,
-		"full":      onFullDisk,
-		"small":     onSmallDisk,
-		"read-only": onReadOnlyDisk,
-		"overrun":   overrun,
-		"open":      openAndList,
-		"grow":      growToThree,
+		"write":       writeForever,
+		"full":        onFullDisk,
+		"small":       onSmallDisk,
+		"serve full":  serveOnFullDisk,
+		"serve wreck": serveUntilWrecked,
+		"read-only":   onReadOnlyDisk,
+		"overrun":     overrun,
+		"open":        openAndList,
+		"grow":        growToThree,
+		"serve":       serveForever,
+		"serve stock": serveStock,
 	}
 	if err := roles[role](dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -177,18 +181,9 @@ func overrun(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := fill(filepath.Join(dir, "filler")); err != nil {
-		return err
-	}
 	e := s.engine.(*Etcd)
-	big := strings.Repeat("x", 1<<20)
-	for i := 0; e.failure.err() == nil; i++ {
-		call, cancel := context.WithTimeout(ctx, time.Second)
-		e.client.Put(call, fmt.Sprint("/other/", i), big, clientv3.WithPrevKV())
-		cancel()
-		if i == 1000 {
-			return errors.New("etcd never ran out of space")
-		}
+	if err := wreck(ctx, e, filepath.Join(dir, "filler")); err != nil {
+		return err
 	}
 	_, _, err = e.List(ctx, root)
 	err = errors.Join(
@@ -205,6 +200,23 @@ func overrun(dir string) error {
 		err = errors.Join(err, fmt.Errorf("close took %v", d))
 	}
 	return err
+}
+
+// wreck fills the disk and writes until etcd has failed.
+func wreck(ctx context.Context, e *Etcd, filler string) error {
+	if err := fill(filler); err != nil {
+		return err
+	}
+	big := strings.Repeat("x", 1<<20)
+	for i := 0; e.failure.err() == nil; i++ {
+		call, cancel := context.WithTimeout(ctx, time.Second)
+		e.client.Put(call, fmt.Sprint("/other/", i), big, clientv3.WithPrevKV())
+		cancel()
+		if i == 1000 {
+			return errors.New("etcd never ran out of space")
+		}
+	}
+	return nil
 }
 
 func second(_ int64, err error) error { return err }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -21,13 +22,18 @@ var ErrKey = errors.New("wrong key")
 const sealProbe = "imprint"
 
 // openCodec finds the key of the store, making one for a store that is new,
-// and proves that it is right before anything is read or written with it.
-func openCodec(ctx context.Context, e Engine, path string) (*codec, error) {
+// and proves that it is right before anything is read or written with it. A
+// reader may have none.
+func openCodec(ctx context.Context, e Engine, path string, readOnly bool) (*codec, error) {
+	if readOnly && path == "" {
+		return newCodec(nil), nil
+	}
 	probe, err := e.Get(ctx, sealKey)
 	if err != nil {
 		return nil, err
 	}
-	key, err := loadKey(path, probe.Revision == 0)
+	isNew := probe.Revision == 0
+	key, err := loadKey(path, isNew && !readOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -35,29 +41,41 @@ func openCodec(ctx context.Context, e Engine, path string) (*codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrKey, path, err)
 	}
-	if probe.Revision == 0 {
-		return newCodec(s), addProbe(ctx, e, s)
+	if isNew && !readOnly {
+		probe, err = addProbe(ctx, e, s)
 	}
-	if plain, err := s.open(sealKey, string(probe.Value)); err != nil || plain != sealProbe {
-		return nil, fmt.Errorf("%w: the store was made with another key than that in %s", ErrKey, path)
+	if err == nil && probe.Revision != 0 {
+		err = s.check(probe, path)
 	}
-	return newCodec(s), nil
+	return newCodec(s), err
 }
 
-// addProbe writes what a later start checks its key with.
-func addProbe(ctx context.Context, e Engine, s *sealer) error {
+// check proves that s has the key of the store.
+func (s *sealer) check(probe KV, path string) error {
+	if plain, err := s.open(sealKey, string(probe.Value)); err != nil || plain != sealProbe {
+		return fmt.Errorf("%w: the store was made with another key than that in %s", ErrKey, path)
+	}
+	return nil
+}
+
+// addProbe writes what a later start checks its key with, and returns what is
+// there: another process may have been first.
+func addProbe(ctx context.Context, e Engine, s *sealer) (KV, error) {
 	kvs, _, err := e.List(ctx, root)
 	if err != nil {
-		return err
+		return KV{}, err
 	}
-	if len(kvs) > 0 {
-		return fmt.Errorf("%w: %s is missing, yet there are records", ErrKey, sealKey)
+	if len(kvs) > 0 && !slices.ContainsFunc(kvs, func(kv KV) bool { return kv.Key == sealKey }) {
+		return KV{}, fmt.Errorf("%w: %s is missing, yet there are records", ErrKey, sealKey)
 	}
 	_, err = e.Txn(ctx, EngineTxn{
 		If:   []Compare{{Key: sealKey}},
 		Then: []Op{{Key: sealKey, Value: []byte(s.seal(sealKey, sealProbe))}},
 	})
-	return err
+	if lost := new(CompareError); err != nil && !errors.As(err, &lost) {
+		return KV{}, err
+	}
+	return e.Get(ctx, sealKey)
 }
 
 // loadKey reads the key file; with create it makes a missing one. No path is

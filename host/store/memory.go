@@ -148,7 +148,7 @@ func (m *Memory) next(prefix string, from *int64) ([]Event, <-chan struct{}, err
 	switch {
 	case m.closed:
 		return nil, nil, errClosed()
-	case *from <= m.compacted:
+	case *from <= m.compacted, *from > m.revision+1:
 		return nil, nil, ErrCompacted
 	case *from > m.revision:
 		return nil, m.changed, nil

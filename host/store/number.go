@@ -14,6 +14,9 @@ import (
 // is given once, also over restarts; one that its caller does not use leaves a
 // gap. Errors are those of [Store.Commit].
 func (s *Store) NextNumber(ctx context.Context, name string) (int64, error) {
+	if s.readOnly {
+		return 0, fmt.Errorf("next number of %s: %w", name, ErrReadOnly)
+	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	key := countRoot + url.PathEscape(name)

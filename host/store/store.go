@@ -11,15 +11,19 @@ import (
 	"imprint/host/cloud"
 )
 
+// ErrReadOnly says that the store was opened for reading only.
+var ErrReadOnly = errors.New("the store is open for reading only")
+
 // Store keeps the records. It is safe for concurrent use. While its engine is
 // away it goes on serving the model as it was last known.
 type Store struct {
-	engine Engine
-	codec  *codec
-	now    func() time.Time
-	log    *slog.Logger
-	cancel context.CancelFunc
-	feed   chan struct{} // closed when the feed has ended
+	engine   Engine
+	codec    *codec
+	readOnly bool
+	now      func() time.Time
+	log      *slog.Logger
+	cancel   context.CancelFunc
+	feed     chan struct{} // closed when the feed has ended
 
 	counting sync.Mutex // one NextNumber at a time
 
@@ -35,7 +39,10 @@ type Store struct {
 // is not the store's is [ErrKey]; both leave everything as it was, and so does
 // a record that cannot be read, which the error names.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Key == "" && o.Engine == nil {
+	if o.Engine == nil && o.ReadOnly {
+		return nil, errors.New("open store: a store on disk cannot be opened for reading only")
+	}
+	if o.Engine == nil && o.Key == "" {
 		return nil, errors.New("open store: a store on disk needs a key file")
 	}
 	engine, err := o.open(ctx)
@@ -58,12 +65,13 @@ func (o Options) open(ctx context.Context) (Engine, error) {
 
 func load(ctx context.Context, engine Engine, o Options) (*Store, error) {
 	s := &Store{
-		engine:  engine,
-		now:     o.Now,
-		log:     o.Log,
-		feed:    make(chan struct{}),
-		moved:   make(chan struct{}),
-		readers: map[chan struct{}]struct{}{},
+		engine:   engine,
+		readOnly: o.ReadOnly,
+		now:      o.Now,
+		log:      o.Log,
+		feed:     make(chan struct{}),
+		moved:    make(chan struct{}),
+		readers:  map[chan struct{}]struct{}{},
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -72,7 +80,7 @@ func load(ctx context.Context, engine Engine, o Options) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
-	if s.codec, err = openCodec(ctx, engine, o.Key); err != nil {
+	if s.codec, err = openCodec(ctx, engine, o.Key, o.ReadOnly); err != nil {
 		return nil, err
 	}
 	kvs, rev, err := engine.List(ctx, root)
