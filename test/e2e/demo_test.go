@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -65,4 +68,42 @@ func realTree(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// TestInterruptedDemoLeavesNothing: whoever stops a demo in its middle has no
+// cloud left behind.
+func TestInterruptedDemoLeavesNothing(t *testing.T) {
+	needRoot(t)
+	for name, stop := range map[string]func(*exec.Cmd, io.Closer){
+		"SIGINT":          func(c *exec.Cmd, _ io.Closer) { c.Process.Signal(os.Interrupt) },
+		"SIGTERM":         func(c *exec.Cmd, _ io.Closer) { c.Process.Signal(syscall.SIGTERM) },
+		"nobody reads on": func(_ *exec.Cmd, out io.Closer) { out.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(stateDir(t), "demo")
+			cmd := exec.Command(filepath.Join(programs, "imprint"), "demo", "--state-dir", dir, "--config", configuration(t, "e2i-", 15060, ""))
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(out)
+			for lines.Scan() && !strings.Contains(lines.Text(), "server c1") {
+			}
+			stop(cmd, out)
+			io.Copy(io.Discard, out)
+			cmd.Wait()
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Errorf("the state directory is still there: %v", err)
+			}
+			left, _ := filepath.Glob("/run/netns/e2i-*")
+			groups, _ := filepath.Glob("/sys/fs/cgroup/*/e2i-imprint")
+			sockets, _ := filepath.Glob("/run/e2i-*")
+			if all := append(append(left, groups...), sockets...); len(all) > 0 {
+				t.Errorf("left behind: %v", all)
+			}
+		})
+	}
 }

@@ -18,6 +18,8 @@ type running struct {
 	cmd   *exec.Cmd
 	lines chan string // of its log
 	ended chan error
+
+	stopped bool
 }
 
 // up starts imprint up and waits until it says that it is up.
@@ -33,17 +35,17 @@ func up(t *testing.T, args ...string) *running {
 	}
 	r := &running{cmd: cmd, lines: make(chan string, 1024), ended: make(chan error, 1)}
 	go func() {
-		defer close(r.lines)
 		for s := bufio.NewScanner(stderr); s.Scan(); {
 			select {
 			case r.lines <- s.Text():
 			default:
 			}
 		}
+		close(r.lines)
+		r.ended <- cmd.Wait()
 	}()
 	t.Cleanup(func() { r.stop(t) })
 	r.wait(t, "imprint is up")
-	go func() { r.ended <- cmd.Wait() }()
 	return r
 }
 
@@ -70,9 +72,10 @@ func (r *running) wait(t *testing.T, text string) {
 // stop ends it; a second call does nothing.
 func (r *running) stop(t *testing.T) {
 	t.Helper()
-	if r.cmd.ProcessState != nil {
+	if r.stopped {
 		return
 	}
+	r.stopped = true
 	r.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-r.ended:
@@ -193,4 +196,41 @@ func TestReload(t *testing.T) {
 	reload(string(good), "", 0)
 	r.cmd.Process.Signal(syscall.SIGHUP)
 	r.wait(t, "configuration reloaded")
+}
+
+func TestForeignFabricIsNamed(t *testing.T) {
+	needRoot(t)
+	const name = "e2f-imprint-fabric"
+	if out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	defer exec.Command("ip", "netns", "delete", name).Run()
+	out, status := imprint(t, time.Minute, "up", "--state-dir", stateDir(t), "--config", configuration(t, "e2f-", 15070, ""))
+	if status != 1 || !strings.Contains(out, "namespace "+name+": made by someone else") {
+		t.Errorf("status %d, %q", status, out)
+	}
+	if _, err := os.Stat("/run/netns/" + name); err != nil {
+		t.Errorf("what others made is gone: %v", err)
+	}
+}
+
+func TestDownWaits(t *testing.T) {
+	needRoot(t)
+	dir := stateDir(t)
+	r := up(t, "--state-dir", dir, "--config", configuration(t, "e2d-", 15080, ""))
+	if out, status := imprint(t, time.Minute, "down", "--state-dir", dir); status != 0 || out != "" {
+		t.Errorf("status %d, %q", status, out)
+	}
+	select {
+	case err := <-r.ended:
+		r.stopped = true
+		if err != nil {
+			t.Errorf("imprint up ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("down returned before imprint up had ended")
+	}
+	if left, _ := filepath.Glob("/run/netns/e2d-*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 }

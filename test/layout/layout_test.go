@@ -148,7 +148,7 @@ func checkFile(t *testing.T, file string) {
 func testPlumbing(pkg string) []string {
 	switch path.Dir(pkg) {
 	case "host":
-		return []string{"host/api/apitest", "base/netns", "base/netdev", "base/nft", "base/dhcp", "base/daemon"}
+		return []string{"host/api/apitest", "host/enroll", "base/netns", "base/netdev", "base/nft", "base/dhcp", "base/daemon"}
 	case "guest":
 		return []string{anyRoom("base")}
 	case "base":

@@ -15,30 +15,59 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/extensions/layer3/routers"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
+	"github.com/gophercloud/gophercloud/v2/pagination"
 
 	"imprint/host/cloud"
 )
+
+// gopher is gophercloud's clients of a system.
+type gopher struct {
+	t                                 *testing.T
+	identity, compute, network, image *gophercloud.ServiceClient
+}
+
+func (c gopher) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// gophercloud logs in as the administrator, over TCP.
+func (s *system) gophercloud(t *testing.T) (c gopher) {
+	t.Helper()
+	c.t = t
+	provider, err := openstack.AuthenticatedClient(context.Background(), gophercloud.AuthOptions{IdentityEndpoint: s.urls["identity"] + "/v3",
+		Username: "admin", Password: adminPassword, TenantName: "admin", DomainID: "default"})
+	c.must(err)
+	region := gophercloud.EndpointOpts{Region: "RegionOne"}
+	c.identity, err = openstack.NewIdentityV3(provider, region)
+	c.must(err)
+	c.compute, err = openstack.NewComputeV2(provider, region)
+	c.must(err)
+	c.network, err = openstack.NewNetworkV2(provider, region)
+	c.must(err)
+	c.image, err = openstack.NewImageV2(provider, region)
+	c.must(err)
+	return c
+}
+
+// listed reads a list to its end.
+func listed[T any](c gopher, pages pagination.Pager, extract func(pagination.Page) ([]T, error)) []T {
+	c.t.Helper()
+	all, err := pages.AllPages(context.Background())
+	c.must(err)
+	list, err := extract(all)
+	c.must(err)
+	return list
+}
 
 // TestGophercloud tells the story with a client that others wrote, over TCP.
 func TestGophercloud(t *testing.T) {
 	s := newSystem(t)
 	ctx := context.Background()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	provider, err := openstack.AuthenticatedClient(ctx, gophercloud.AuthOptions{IdentityEndpoint: s.urls["identity"] + "/v3",
-		Username: "admin", Password: adminPassword, TenantName: "admin", DomainID: "default"})
-	must(err)
-	region := gophercloud.EndpointOpts{Region: "RegionOne"}
-	nova, err := openstack.NewComputeV2(provider, region)
-	must(err)
-	neutron, err := openstack.NewNetworkV2(provider, region)
-	must(err)
-	glance, err := openstack.NewImageV2(provider, region)
-	must(err)
+	c := s.gophercloud(t)
+	must, nova, neutron, glance := c.must, c.compute, c.network, c.image
 
 	key, err := keypairs.Create(ctx, nova, keypairs.CreateOpts{Name: "cloudman"}).Extract()
 	must(err)
@@ -85,10 +114,7 @@ func TestGophercloud(t *testing.T) {
 		t.Errorf("status %s", server.Status)
 	}
 	s.report(server.ID, cloud.InstanceActive)
-	pages, err := servers.List(nova, servers.ListOpts{Name: "^c1$", Limit: 1}).AllPages(ctx)
-	must(err)
-	list, err := servers.ExtractServers(pages)
-	must(err)
+	list := listed(c, servers.List(nova, servers.ListOpts{Name: "^c1$", Limit: 1}), servers.ExtractServers)
 	if len(list) != 1 || list[0].ID != server.ID {
 		t.Errorf("list %+v", list)
 	}

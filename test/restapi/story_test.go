@@ -3,6 +3,7 @@ package restapi
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -202,9 +203,15 @@ func TestLaunchForms(t *testing.T) {
 		}
 	})
 	t.Run("fixed address", func(t *testing.T) {
-		nets := []object{{"uuid": x.network, "fixed_ip": "17.17.17.200"}}
+		free := netip.MustParseAddr("17.17.17.200")
+		s.store.View(func(m *cloud.Model) {
+			for m.PortAt(cloud.NetworkID(x.network), free) != nil { // the servers before have any address
+				free = free.Prev()
+			}
+		})
+		nets := []object{{"uuid": x.network, "fixed_ip": free.String()}}
 		id := post(object{"networks": nets})
-		s.compute.Do("GET", "/v2.1/servers/"+id, nil).Says("17.17.17.200")
+		s.compute.Do("GET", "/v2.1/servers/"+id, nil).Says(free.String())
 		s.unchanged(func() {
 			s.compute.Do("POST", "/v2.1/servers", x.server("second", object{"networks": nets})).Want(400).Says("already allocated")
 		})
@@ -249,6 +256,33 @@ func TestLaunchForms(t *testing.T) {
 			s.compute.Do("POST", "/v2.1/servers", x.server("c", object{"networks": nil})).Want(409).Says("Multiple possible networks found")
 		})
 	})
+}
+
+// TestDeleteOfFailed: the stock client that waits for a deletion gives up when
+// it sees an error, so the failure of the past must not look like one of the
+// deletion.
+func TestDeleteOfFailed(t *testing.T) {
+	s := newSystem(t)
+	x := s.things()
+	id := s.compute.Do("POST", "/v2.1/servers", x.server("c1", nil)).Want(202).Text("server.id")
+	failed := func(fault string) {
+		t.Helper()
+		if err := s.role.OnReport(context.Background(), node, cloud.Report{Instance: &cloud.InstanceReport{
+			ID: cloud.ServerID(id), State: cloud.InstanceError, Fault: fault}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed("no tree")
+	s.compute.Do("GET", "/v2.1/servers/"+id, nil).Want(200).Says(`"status":"ERROR"`).Says("no tree")
+	s.compute.Do("DELETE", "/v2.1/servers/"+id, nil).Want(204)
+	going := s.compute.Do("GET", "/v2.1/servers/"+id, nil).Want(200)
+	if going.Text("server.status") == "ERROR" || going.Get("server.fault") != nil || going.Text("server.OS-EXT-STS:task_state") != "deleting" {
+		t.Errorf("while it is deleted: %s", going.Body)
+	}
+	failed("the mount is busy")
+	s.compute.Do("GET", "/v2.1/servers/"+id, nil).Want(200).Says(`"status":"ERROR"`).Says("the mount is busy")
+	s.report(id, cloud.InstanceDeleted)
+	s.compute.Do("GET", "/v2.1/servers/"+id, nil).Want(404)
 }
 
 func TestReports(t *testing.T) {

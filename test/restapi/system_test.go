@@ -37,6 +37,7 @@ type system struct {
 	network  *apitest.Client
 	compute  *apitest.Client
 	role     *compute.Role
+	auth     *identity.Role
 	services map[string]http.Handler
 }
 
@@ -117,6 +118,7 @@ func (s *system) build() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.auth = id
 	networks := network.New(network.Options{Store: s.store, Auth: id})
 	s.role = compute.New(compute.Options{Store: s.store, Blobs: s.blobs, Ports: networks, Auth: id, Console: console{}})
 	s.services = map[string]http.Handler{
