@@ -41,6 +41,11 @@ func (s *Store) ReadAll(d cloud.Digest, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
+	return readAll(r, size, d, limit)
+}
+
+// readAll reads size bytes and checks that they are d's.
+func readAll(r io.Reader, size int64, d cloud.Digest, limit int64) ([]byte, error) {
 	if size > limit {
 		return nil, cloud.Errorf(cloud.TooLarge, "blob %s has %d bytes; at most %d are read", d, size, limit)
 	}

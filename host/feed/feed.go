@@ -54,4 +54,9 @@ const (
 	// node, on which each agent has its own.
 	maxSessions = 1024
 	maxPerNode  = 16
+	// maxGreetings bounds the connections of peers that are not known yet,
+	// maxPerAddress those of one address, so that a flood from one keeps no
+	// other out.
+	maxGreetings  = 256
+	maxPerAddress = 16
 )

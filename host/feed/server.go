@@ -19,14 +19,17 @@ type Server struct {
 	Sink   Sink
 	Log    *slog.Logger // nil discards
 
-	mu       sync.Mutex
-	sessions map[string]int // connections by node; "" has all
+	sessions  counter // connections of nodes
+	greetings counter // connections of peers that are not known yet, by address
 }
 
 // Serve accepts nodes on l until ctx ends, then closes l, waits for its
 // goroutines and returns nil. identify says which node is at the other end,
 // from the connection alone (credentials of the peer, its certificate); an
-// error turns it away. It may take 10 s, for a TLS handshake.
+// error turns it away. It may take 10 s, for a TLS handshake: then the
+// connection's deadline is over. It is asked again every 10 s as long as the
+// connection stands, which ends when the answer is another: a certificate has
+// expired or was revoked. Safe for concurrent use.
 func (s *Server) Serve(ctx context.Context, l net.Listener, identify func(net.Conn) (string, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -56,19 +59,14 @@ func (s *Server) log() *slog.Logger { return orDiscard(s.Log) }
 func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) (string, error)) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	if !s.enter("") {
-		s.log().Warn("node turned away, too many connections", "limit", maxSessions)
-		return
-	}
-	defer s.leave("")
 	node, err := s.greet(c, identify)
 	if err != nil {
-		s.log().Warn("node turned away", "error", err)
+		s.log().Warn("node turned away", "remote", addressOf(c), "error", err)
 		return
 	}
-	defer s.leave(node)
+	defer s.sessions.leave(node)
 	s.log().Info("node connected", "node", node)
-	err = (&session{server: s, node: node, conn: c}).run(ctx)
+	err = (&session{server: s, node: node, conn: c, identify: identify}).run(ctx)
 	if ctx.Err() == nil {
 		s.log().Info("node disconnected", "node", node, "reason", err)
 	}
@@ -76,13 +74,15 @@ func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) 
 
 // greet returns the node, which has then entered.
 func (s *Server) greet(c net.Conn, identify func(net.Conn) (string, error)) (string, error) {
-	c.SetDeadline(time.Now().Add(helloTimeout))
-	node, err := identify(c)
-	if err != nil {
-		return "", fmt.Errorf("identify node: %w", err)
+	from := addressOf(c)
+	if !s.greetings.enter(from, maxPerAddress, maxGreetings) {
+		return "", errors.New("too many peers say hello")
 	}
-	if node == "" {
-		return "", errors.New("identify node: it has no name")
+	defer s.greetings.leave(from)
+	c.SetDeadline(time.Now().Add(helloTimeout))
+	node, err := identified(c, identify)
+	if err != nil {
+		return "", err
 	}
 	hello, err := readFrame(c, maxReport)
 	if err != nil {
@@ -91,45 +91,39 @@ func (s *Server) greet(c net.Conn, identify func(net.Conn) (string, error)) (str
 	if hello.Type != typeHello || hello.Version != version {
 		return "", s.refuse(c, node, fmt.Sprintf("protocol version %d is wanted, %s %d came", version, hello.Type, hello.Version))
 	}
-	if !s.enter(node) {
-		return "", s.refuse(c, node, fmt.Sprintf("node %s has %d connections already", node, maxPerNode))
+	if !s.sessions.enter(node, maxPerNode, maxSessions) {
+		return "", s.refuse(c, node, fmt.Sprintf("node %s or the server has too many connections", node))
 	}
 	if err := writeFrame(c, frame{Type: typeHello, Version: version, Node: node}, maxReport); err != nil {
-		s.leave(node)
+		s.sessions.leave(node)
 		return "", fmt.Errorf("hello to node %s: %w", node, err)
 	}
 	return node, c.SetDeadline(time.Time{})
 }
 
+func identified(c net.Conn, identify func(net.Conn) (string, error)) (string, error) {
+	node, err := identify(c)
+	if err == nil && node == "" {
+		err = errors.New("it has no name")
+	}
+	if err != nil {
+		return "", fmt.Errorf("identify node: %w", err)
+	}
+	return node, nil
+}
+
+// addressOf returns the address that c comes from, without its port.
+func addressOf(c net.Conn) string {
+	addr, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return c.RemoteAddr().Network()
+	}
+	return addr.IP.String()
+}
+
 func (s *Server) refuse(c net.Conn, node, reason string) error {
 	err := fmt.Errorf("node %s: %s", node, reason)
 	return errors.Join(err, writeFrame(c, frame{Type: typeRefuse, Error: reason}, maxReport))
-}
-
-// enter counts a connection of node, "" for any; false is one too many.
-func (s *Server) enter(node string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sessions == nil {
-		s.sessions = map[string]int{}
-	}
-	limit := maxPerNode
-	if node == "" {
-		limit = maxSessions
-	}
-	if s.sessions[node] >= limit {
-		return false
-	}
-	s.sessions[node]++
-	return true
-}
-
-func (s *Server) leave(node string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.sessions[node]--; s.sessions[node] == 0 {
-		delete(s.sessions, node)
-	}
 }
 
 // final reports whether trying again would not help.

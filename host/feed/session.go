@@ -18,6 +18,8 @@ type session struct {
 	server *Server
 	node   string
 	conn   net.Conn
+	// identify says again who is at the other end.
+	identify func(net.Conn) (string, error)
 }
 
 // run returns why the connection ended, never nil.
@@ -55,12 +57,24 @@ func (s *session) write(ctx context.Context, box <-chan cloud.Slice, answers <-c
 		case f := <-answers:
 			err = w.send(f)
 		case <-beat.C:
+			if err := s.stillNode(); err != nil {
+				return err
+			}
 			err = w.send(frame{Type: typeBeat})
 		}
 		if err = errors.Join(err, w.flush()); err != nil {
 			return fmt.Errorf("send to node: %w", err)
 		}
 	}
+}
+
+// stillNode checks that the other end is who it was.
+func (s *session) stillNode() error {
+	node, err := identified(s.conn, s.identify)
+	if err == nil && node != s.node {
+		err = fmt.Errorf("it is node %s now", node)
+	}
+	return err
 }
 
 // batch sends what changed, if anything did, and returns the revision that the
