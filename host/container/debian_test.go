@@ -1,7 +1,6 @@
 package container
 
 import (
-	"cmp"
 	"crypto/ed25519"
 	"encoding/pem"
 	"os"
@@ -15,15 +14,20 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// debianTree is the root file system of a Debian with the real cloud-init, as
-// the peers' build-image makes it.
+// debianTree is the root file system of a Debian with the real cloud-init.
 func debianTree(t *testing.T) string {
 	t.Helper()
-	tree := filepath.Join(cmp.Or(os.Getenv("GUEST_CACHE"), "/var/cache/guest-oracle"), "full/rootfs")
-	if _, err := os.Stat(tree); err != nil {
-		t.Skip("needs the image full of the peers' build-image")
+	cmd := exec.Command("../../test/debian-tree")
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 2 {
+		t.Skip(said.String())
 	}
-	return tree
+	if err != nil {
+		t.Fatalf("debian-tree: %v\n%s", err, said.String())
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // seed puts a NoCloud seed on the instance's disk.
