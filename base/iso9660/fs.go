@@ -24,9 +24,9 @@ const (
 // has to be.
 //
 // It implements [fs.ReadDirFS], [fs.StatFS] and [fs.ReadLinkFS]. Open and Stat
-// follow symbolic links, absolute ones too, within the volume. What is no
-// regular file, and a file that is interleaved, sparse or compressed, cannot be opened.
-// Modes of the trees other than Rock Ridge are 0555 and 0444.
+// follow symbolic links, absolute ones too, within the volume. What is neither
+// file nor directory cannot be opened, nor can a file that is interleaved,
+// sparse or compressed. Modes of the trees other than Rock Ridge are 0555 and 0444.
 type FS struct {
 	source
 	volume Volume
@@ -44,11 +44,11 @@ type Attributes struct {
 // All directories are read now. The errors are [ErrNoVolume], a [FormatError],
 // and those of r.
 //
-// The last sector of a volume that was grown is not looked for, nor are
-// descriptors other than the first primary and the first Joliet one. Of entries
-// with the same name the first is taken; bytes of a name that are not UTF-8
-// become U+FFFD. A directory that was relocated for its depth is shown in
-// its own place, and the directory that holds nothing else is not.
+// Only the first primary and the first Joliet descriptor count, so of a disc
+// with several sessions only the first is seen. Of entries with the same name
+// the first is taken; bytes of a name that are not UTF-8 become U+FFFD. A
+// directory that was relocated for its depth is shown in its own place, and
+// the directory that holds nothing else is not. Only one way may lead to a directory.
 func Open(r io.ReaderAt, size int64) (*FS, error) {
 	return open(r, size, RockRidge, Joliet, Plain)
 }

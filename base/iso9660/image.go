@@ -46,9 +46,9 @@ func (i Image) Size() (int64, error) {
 }
 
 // WriteTo writes the volume and returns the number of bytes written. Nothing
-// is written of an Image that Size refuses. An error of w comes back as it is
-// wrapped in; an error of an opener, and a content that is not Size bytes
-// long, comes back with the file's path.
+// is written of an Image that Size refuses. An error of w comes back wrapped;
+// an error of an opener, or a content that is not Size bytes long, also names
+// the file's path.
 func (i Image) WriteTo(w io.Writer) (int64, error) {
 	l, err := i.layout()
 	if err != nil {

@@ -4,8 +4,8 @@
 // openers as they come, only names and attributes are held. The same Image
 // gives the same bytes, in whatever order its files are listed. [Open] reads a
 // volume back as an [fs.FS], whoever wrote it, and takes it for hostile: all
-// it allocates and all the time it spends is bounded by the volume's size and
-// by the limits below.
+// it allocates and all the time it spends is bounded by the volume's size, by
+// 262144 entries, paths of 4096 bytes and 64 MiB of directories.
 //
 // The clauses cited beside the code are those of ECMA-119 (2nd edition, the
 // free text of ISO 9660), of the System Use Sharing Protocol 1.12 (SUSP), of

@@ -78,7 +78,7 @@ func TestIsoinfo(t *testing.T) {
 	})
 	t.Run("Rock Ridge", func(t *testing.T) {
 		got := isoinfoFacts(run(t, "isoinfo", "-R", "-l", "-i", iso))
-		if d := cmp.Diff(listing(want, true), got); d != "" {
+		if d := cmp.Diff(isoinfoLines(want, true), got); d != "" {
 			t.Error(d)
 		}
 	})
@@ -92,7 +92,7 @@ func TestIsoinfo(t *testing.T) {
 			return masked
 		}
 		got := isoinfoFacts(run(t, "isoinfo", "-J", "-l", "-i", iso))
-		if d := cmp.Diff(mask(listing(want, false)), mask(got)); d != "" {
+		if d := cmp.Diff(mask(isoinfoLines(want, false)), mask(got)); d != "" {
 			t.Error(d)
 		}
 	})
@@ -119,8 +119,8 @@ func TestIsoinfo(t *testing.T) {
 
 var notASCII = regexp.MustCompile(`[^\x20-\x7e]`)
 
-// listing is what isoinfo -l shows: permissions, owner in octal, size of files.
-func listing(all map[string]fact, rockRidge bool) map[string]string {
+// isoinfoLines is what isoinfo -l shows: permissions, owner in octal, size of files.
+func isoinfoLines(all map[string]fact, rockRidge bool) map[string]string {
 	lines := map[string]string{}
 	for name, x := range all {
 		kind, size := "-", strconv.Itoa(len(x.Content))
