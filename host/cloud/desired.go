@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -160,15 +159,4 @@ type InstanceReport struct {
 type PortReport struct {
 	ID PortID `json:"id"`
 	Up bool   `json:"up"`
-}
-
-// PortsOn returns the slice's ports on network n in the order of their ids.
-func (s Slice) PortsOn(n NetworkID) []DesiredPort {
-	var ports []DesiredPort
-	for _, id := range slices.Sorted(maps.Keys(s.Ports)) {
-		if p := s.Ports[id]; p.NetworkID == n {
-			ports = append(ports, p)
-		}
-	}
-	return ports
 }

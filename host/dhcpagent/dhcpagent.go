@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -128,7 +127,9 @@ func (a *Agent) reconcile(ctx context.Context, s cloud.Slice) error {
 	}
 	maps.DeleteFunc(a.up, func(id cloud.PortID, _ bool) bool { return !ports[id] })
 	return errors.Join(failed, prune(ctx, r.dhcp, dhcp), prune(ctx, r.proxy, proxy),
-		a.fabric.Sweep(fabric.DHCP, ports), a.removeOthers(s))
+		a.fabric.Sweep(fabric.DHCP, ports), a.fabric.SweepNamespaces(netnsKind, func(id string) bool {
+			return s.Networks[cloud.NetworkID(id)].DHCPPort != ""
+		}))
 }
 
 func prune(ctx context.Context, h *daemon.Holding, keep map[string]bool) error {
@@ -138,20 +139,11 @@ func prune(ctx context.Context, h *daemon.Holding, keep map[string]bool) error {
 	return h.Prune(ctx, keep)
 }
 
-// removeOthers removes the namespaces of networks that are no longer served.
-func (a *Agent) removeOthers(s cloud.Slice) error {
-	names, failed := a.fabric.Namespaces()
-	for _, name := range names {
-		id, dhcp := strings.CutPrefix(name, a.namespace(""))
-		if dhcp && s.Networks[cloud.NetworkID(id)].DHCPPort == "" {
-			failed = errors.Join(failed, a.fabric.RemoveNamespace(name))
-		}
-	}
-	return failed
-}
+// netnsKind begins the names of networks' namespaces. neutron:
+// agent/linux/dhcp.py NS_PREFIX
+const netnsKind = "qdhcp-"
 
-// namespace is the name of a network's. neutron: agent/linux/dhcp.py NS_PREFIX
-func (a *Agent) namespace(id cloud.NetworkID) string { return a.fabric.Name("qdhcp-" + string(id)) }
+func (a *Agent) namespace(id cloud.NetworkID) string { return a.fabric.Name(netnsKind + string(id)) }
 
 func (a *Agent) setUp(id cloud.PortID, up bool) {
 	if was, known := a.up[id]; known && was == up {

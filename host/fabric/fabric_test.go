@@ -219,7 +219,7 @@ func TestForeignThingsStay(t *testing.T) {
 	l := newLab(t, "foreign")
 	vm := port(cloud.NetworkID(cloud.NewUUID()), "compute:nova", "fa:16:3e:00:00:01")
 	a := l.namespace("a")
-	l.must(l.f.EnsureNetwork(vm.NetworkID, 1450))
+	l.must(l.f.with(true, func(s *session) error { return s.ensureNetwork(vm.NetworkID, 1450) }))
 	fabric, err := netns.Open(l.f.Namespace())
 	if err != nil {
 		t.Fatal(err)

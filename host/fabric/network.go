@@ -10,15 +10,10 @@ import (
 
 const kindNetwork = "network"
 
-// EnsureNetwork makes the bridge of a network, or gives it the MTU that the
-// network has now. [Fabric.Plug] does that by itself; a bridge that has no
-// ports is removed by the next [Fabric.Sweep].
-func (f *Fabric) EnsureNetwork(id cloud.NetworkID, mtu int) error {
-	return f.with(true, func(s *session) error { return s.ensureNetwork(id, mtu) })
-}
-
 func bridgeName(id cloud.NetworkID) string { return "brq" + cloud.Short(id) }
 
+// ensureNetwork makes the bridge of a network, or gives it the MTU that the
+// network has now. A bridge without ports goes with the next [Fabric.Sweep].
 func (s *session) ensureNetwork(id cloud.NetworkID, mtu int) error {
 	if !cloud.IsUUID(string(id)) {
 		return fmt.Errorf("network %q: not a UUID", id)

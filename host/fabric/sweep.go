@@ -129,6 +129,18 @@ func (f *Fabric) RemoveNamespace(name string) error {
 	return f.owned.remove(name)
 }
 
+// SweepNamespaces removes our namespaces that are called kind and an id which
+// is not wanted. One that fails does not stop the next.
+func (f *Fabric) SweepNamespaces(kind string, wanted func(id string) bool) error {
+	names, failed := f.Namespaces()
+	for _, name := range names {
+		if id, is := strings.CutPrefix(name, f.Name(kind)); is && !wanted(id) {
+			failed = errors.Join(failed, f.RemoveNamespace(name))
+		}
+	}
+	return failed
+}
+
 // Namespaces returns the names of all namespaces that are ours, the fabric's
 // own among them, sorted.
 func (f *Fabric) Namespaces() ([]string, error) {

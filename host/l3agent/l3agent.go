@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -103,7 +102,10 @@ func (a *Agent) reconcile(ctx context.Context, s cloud.Slice) error {
 	}
 	maps.DeleteFunc(a.up, func(id cloud.PortID, _ bool) bool { return !ports[id] })
 	maps.DeleteFunc(a.index, func(id cloud.PortID, _ int) bool { return !ports[id] })
-	failed = errors.Join(failed, a.fabric.Sweep(fabric.Router, ports), a.removeOthers(s))
+	failed = errors.Join(failed, a.fabric.Sweep(fabric.Router, ports), a.fabric.SweepNamespaces(netnsKind, func(id string) bool {
+		_, wanted := s.Routers[cloud.RouterID(id)]
+		return wanted
+	}))
 	if fresh := a.fresh; len(fresh) > 0 { // after the sweep: the old leg is gone
 		a.fresh = nil
 		a.tell.Go(func() { a.announce(ctx, fresh) })
@@ -111,20 +113,11 @@ func (a *Agent) reconcile(ctx context.Context, s cloud.Slice) error {
 	return failed
 }
 
-// removeOthers removes the namespaces of routers that are no longer wanted.
-func (a *Agent) removeOthers(s cloud.Slice) error {
-	names, failed := a.fabric.Namespaces()
-	for _, name := range names {
-		id, router := strings.CutPrefix(name, a.namespace(""))
-		if _, wanted := s.Routers[cloud.RouterID(id)]; router && !wanted {
-			failed = errors.Join(failed, a.fabric.RemoveNamespace(name))
-		}
-	}
-	return failed
-}
+// netnsKind begins the names of routers' namespaces. neutron:
+// agent/l3/namespaces.py
+const netnsKind = "qrouter-"
 
-// namespace is the name of a router's. neutron: agent/l3/namespaces.py
-func (a *Agent) namespace(id cloud.RouterID) string { return a.fabric.Name("qrouter-" + string(id)) }
+func (a *Agent) namespace(id cloud.RouterID) string { return a.fabric.Name(netnsKind + string(id)) }
 
 func (a *Agent) setUp(id cloud.PortID, up bool) {
 	if was, known := a.up[id]; known && was == up {
