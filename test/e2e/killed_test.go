@@ -90,6 +90,24 @@ func (u *tenant) status(server string) string {
 	return must[*servers.Server](u, "show server")(servers.Get(u.Context(), u.compute, server).Extract()).Status
 }
 
+// active waits until a server runs, as a client does: by asking again.
+func (u *tenant) active(server string) {
+	u.Helper()
+	tick, limit := time.NewTicker(50*time.Millisecond), time.After(30*time.Second)
+	defer tick.Stop()
+	for {
+		status := u.status(server)
+		if status == "ACTIVE" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			u.Fatalf("the server is %s", status)
+		}
+	}
+}
+
 // ask makes a metadata request from an instance's network and returns the
 // answer's head and body.
 func ask(t *testing.T, pid int, path string) string {
@@ -113,6 +131,7 @@ func TestKilledUpGoesOn(t *testing.T) {
 	first := up(t, args...)
 	u := newTenant(t, dir, port)
 	server, router := u.launch("c1")
+	u.active(server)
 	driver := container.New(container.Config{Dir: filepath.Join(dir, "instances")})
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
