@@ -375,3 +375,36 @@ func TestSpawnKeepsOwnPrivileges(t *testing.T) {
 		}
 	}
 }
+
+// A worker that is kept goes on without its owner and is taken over by the next.
+func TestKeptWorkerGoesOn(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	control := filepath.Join(t.TempDir(), "control")
+	t.Cleanup(func() { NewHandover(control).Stop(context.Background()) })
+	supervise := func(keep bool) (int, error) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		there, ended := make(chan struct{}, 1), make(chan error, 1)
+		command := Command{Args: []string{"worker"}, UID: nobody, GID: nobody, Grace: 10 * time.Second, Keep: func() bool { return keep }}
+		go func() { ended <- Supervise(ctx, nil, control, command, func() { there <- struct{}{} }) }()
+		<-there
+		pid, err := NewHandover(control).PID(ctx)
+		cancel()
+		return pid, errors.Join(err, <-ended)
+	}
+	first, err := supervise(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keep := range []bool{true, false} {
+		if pid, err := supervise(keep); pid != first || err != nil {
+			t.Errorf("worker %d is process %d now: %v", first, pid, err)
+		}
+	}
+	if pid, err := NewHandover(control).PID(t.Context()); err == nil {
+		t.Errorf("worker %d was not stopped", pid)
+	}
+}

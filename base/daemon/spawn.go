@@ -24,47 +24,67 @@ type Command struct {
 	Env   []string      // the whole environment
 	Log   *os.File      // stdout and stderr; nil is /dev/null. A file outlives its owner, a pipe does not
 	Grace time.Duration // to end in when asked to; then it is killed
+	Keep  func() bool   // asked when the context ends: true leaves the child running; nil is false
 }
 
 // Spawn runs c until it ends. The child has a session of its own, / as its
 // directory, no capability in any set, and cannot gain one (no_new_privs).
-// When ctx ends it gets SIGTERM, Grace later SIGKILL, and Spawn returns nil;
-// else it returns how the child ended, ErrStop for exit status 0. The child
-// is not killed when this process dies.
+// When ctx ends it gets SIGTERM, Grace later SIGKILL, and Spawn returns nil,
+// at once if Keep leaves it running; else it returns how the child ended,
+// ErrStop for exit status 0. The child is not killed when this process dies.
 func Spawn(ctx context.Context, c Command) error {
 	if c.UID == 0 || c.GID == 0 {
 		return fmt.Errorf("spawn %v: refused to run it as uid %d, gid %d", c.Args, c.UID, c.GID)
 	}
-	cmd := c.exec(ctx)
+	cmd := c.exec()
 	if err := startUnprivileged(cmd); err != nil {
 		return fmt.Errorf("spawn %v: %w", c.Args, err)
 	}
-	err := cmd.Wait()
-	switch {
-	case ctx.Err() != nil:
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err == nil {
+			return ErrStop
+		}
+		return fmt.Errorf("%v: %w", c.Args, err)
+	case <-ctx.Done():
+		c.end(cmd, ended)
 		return nil
-	case err == nil:
-		return ErrStop
 	}
-	return fmt.Errorf("%v: %w", c.Args, err)
 }
 
-func (c Command) exec(ctx context.Context) *exec.Cmd {
+// end asks the child to end and sees to it that it does, unless it is to be
+// left running.
+func (c Command) end(cmd *exec.Cmd, ended <-chan error) {
+	if c.keep() {
+		return
+	}
+	cmd.Process.Signal(unix.SIGTERM)
+	select {
+	case <-ended:
+	case <-time.After(c.Grace):
+		cmd.Process.Kill()
+		<-ended
+	}
+}
+
+func (c Command) keep() bool { return c.Keep != nil && c.Keep() }
+
+func (c Command) exec() *exec.Cmd {
 	path := c.Path
 	if path == "" {
 		// Resolved by the child itself: works where its user could not walk to
 		// the binary, and after the file was replaced.
 		path = "/proc/self/exe"
 	}
-	cmd := exec.CommandContext(ctx, path, c.Args...)
+	cmd := exec.Command(path, c.Args...)
 	cmd.Dir = "/"
 	cmd.Env = append([]string{}, c.Env...)
 	cmd.ExtraFiles = c.Files
 	if c.Log != nil {
 		cmd.Stdout, cmd.Stderr = c.Log, c.Log
 	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
-	cmd.WaitDelay = max(c.Grace, time.Millisecond)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Credential: &syscall.Credential{Uid: c.UID, Gid: c.GID},

@@ -17,7 +17,7 @@ const (
 )
 
 // Supervise keeps one worker behind the control socket path (mode 0600, own
-// user) until ctx ends, and then stops it. A worker that an earlier process
+// user) until ctx ends, and then stops it, unless c.Keep. A worker that an earlier process
 // left running is taken over, unless it is of another user, program or command
 // line: then it is replaced. One that dies is started anew, empty;
 // changed, unless nil, is called with every worker that is there to be filled.
@@ -91,6 +91,9 @@ func (s *supervisor) adopt(ctx context.Context) error {
 	err := h.Lost(ctx)
 	if ctx.Err() == nil {
 		s.log.Warn("worker ended", "socket", s.path, "error", err)
+		return nil
+	}
+	if s.command.keep() {
 		return nil
 	}
 	return s.stop(ctx, h)
