@@ -346,6 +346,22 @@ func TestRemoveTakesTheKernelsOwnAlong(t *testing.T) {
 	}
 }
 
+// A fabric that an agent still has a port in stays.
+func TestRemoveIdle(t *testing.T) {
+	l := newLab(t, "idle")
+	vm := port(cloud.NetworkID(cloud.NewUUID()), "compute:nova", "fa:16:3e:00:00:01")
+	l.must(l.f.Plug(Plug{Port: vm, MTU: 1450, Target: l.namespace("a"), Name: "eth0"}))
+	l.must(l.f.RemoveIdle())
+	if len(l.links(l.f.Namespace())) != 2 {
+		t.Errorf("links left: %v", l.links(l.f.Namespace()))
+	}
+	l.must(l.f.Unplug(vm.ID))
+	l.must(l.f.RemoveIdle())
+	if _, err := netns.Open(l.f.Namespace()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the idle fabric is still there: %v", err)
+	}
+}
+
 // A tap that a killed process left without its mark is taken for ours.
 func TestUnfinishedIsFinished(t *testing.T) {
 	l := newLab(t, "half")

@@ -3,6 +3,7 @@ package fabric
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"imprint/base/netdev"
@@ -63,10 +64,21 @@ func (s *session) sweepGuards(links []netdev.Link) error {
 // Remove deletes the fabric with everything in it. It refuses while a bridge or
 // a port that others made lies there; what the kernel itself puts into every
 // namespace (lo, tunl0, …) goes with it.
-func (f *Fabric) Remove() error {
+func (f *Fabric) Remove() error { return f.remove(func(netdev.Link) bool { return false }) }
+
+// RemoveIdle is Remove that leaves a fabric in which ports are plugged: other
+// agents of the node still need it.
+func (f *Fabric) RemoveIdle() error {
+	return f.remove(func(l netdev.Link) bool {
+		return l.Kind == "veth" && !unfinished(l) && strings.HasPrefix(l.Alias, f.maker+":")
+	})
+}
+
+// remove deletes the fabric unless one of its links is in use.
+func (f *Fabric) remove(inUse func(netdev.Link) bool) error {
 	err := f.with(false, func(s *session) error {
 		links, err := s.h.Links()
-		if err != nil {
+		if err != nil || slices.ContainsFunc(links, inUse) {
 			return err
 		}
 		for _, l := range links {
