@@ -77,9 +77,9 @@ type Config struct {
 	StartTimeout time.Duration
 	// Starts bounds how many instances start at the same time; 0 means 4.
 	Starts int
-	// KeepInstances leaves instances running when the agent ends, to be
-	// adopted by the next.
-	KeepInstances bool
+	// KeepInstances is asked when the agent ends: true leaves the instances
+	// running, to be adopted by the next. Nil is false.
+	KeepInstances func() bool
 	Log           *slog.Logger // nil discards
 }
 
@@ -107,6 +107,9 @@ func New(c Config) *Agent {
 	if c.Starts == 0 {
 		c.Starts = 4
 	}
+	if c.KeepInstances == nil {
+		c.KeepInstances = func() bool { return false }
+	}
 	log := c.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -130,7 +133,7 @@ func (a *Agent) Apply(s cloud.Slice) {
 }
 
 // Run realises slices until ctx ends, then stops what runs, unless
-// KeepInstances, and returns nil. Before the first slice it touches nothing:
+// KeepInstances says so, and returns nil. Before the first slice it touches nothing:
 // instances that run already go on. After it, folders, instances and ports
 // that the slice does not have are removed.
 func (a *Agent) Run(ctx context.Context) error {

@@ -189,7 +189,7 @@ func TestRestart(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNode(t)
-			a, end := n.run(Config{KeepInstances: keep})
+			a, end := n.run(Config{KeepInstances: func() bool { return keep }})
 			a.Apply(slice(instance("a")))
 			n.did()
 			end()
@@ -216,7 +216,7 @@ func TestRestart(t *testing.T) {
 func TestWhatIsNotWantedGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t)
-		a, end := n.run(Config{KeepInstances: true})
+		a, end := n.run(Config{KeepInstances: func() bool { return true }})
 		a.Apply(slice(instance("a")))
 		n.did()
 		end()

@@ -283,7 +283,7 @@ func (w *worker) start(ctx context.Context, d cloud.DesiredInstance, m memory, p
 // end is the worker's last act: the instance stops with the agent, to be
 // started again by the next, or goes on without it.
 func (w *worker) end(ctx context.Context) {
-	if w.agent.config.KeepInstances || !w.runs() {
+	if w.agent.config.KeepInstances() || !w.runs() {
 		return
 	}
 	log := w.agent.log.With("server_id", w.id)
