@@ -189,7 +189,7 @@ func (n *node) makeAgents(context.Context) error {
 	}
 	n.feed = &feed.Client{Dial: n.dialFeed, Log: n.part("feed")}
 	n.metadataAgent, err = metadataagent.New(metadataagent.Config{
-		Service: hostPort("127.0.0.1", n.conf.Metadata.Port), Secret: n.secrets.metadata,
+		Services: []string{hostPort("127.0.0.1", n.conf.Metadata.Port)}, Secret: n.secrets.metadata,
 		ProxyUID: uint32(n.conf.Metadata.ProxyUser),
 	}, n.part("metadata-agent"))
 	if err != nil {

@@ -18,8 +18,10 @@ import (
 
 // Config sets an agent up.
 type Config struct {
-	// Service is the metadata service's "host:port".
-	Service string
+	// Services are the metadata service's replicas, "host:port" each, one at
+	// least. Connections go to them in turn; one that cannot be reached is
+	// passed over.
+	Services []string
 	// Secret is metadata_proxy_shared_secret.
 	Secret string
 	// ProxyUID is the user whose processes are heard on the socket.
@@ -49,8 +51,13 @@ type Agent struct {
 // New returns an agent that knows no ports until [Agent.Update]. A nil log
 // discards.
 func New(c Config, log *slog.Logger) (*Agent, error) {
-	if _, _, err := net.SplitHostPort(c.Service); err != nil {
-		return nil, fmt.Errorf("metadata agent: metadata service: %w", err)
+	if len(c.Services) == 0 {
+		return nil, errors.New("metadata agent: no metadata service")
+	}
+	for _, service := range c.Services {
+		if _, _, err := net.SplitHostPort(service); err != nil {
+			return nil, fmt.Errorf("metadata agent: metadata service: %w", err)
+		}
 	}
 	if c.Secret == "" {
 		return nil, errors.New("metadata agent: no shared secret")
@@ -59,7 +66,7 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c.Limits = c.Limits.orDefault()
-	return &Agent{config: c, log: log, gate: newGate(c.Limits), lines: daemon.NewBuckets(logRate, logBurst), client: newTransport()}, nil
+	return &Agent{config: c, log: log, gate: newGate(c.Limits), lines: daemon.NewBuckets(logRate, logBurst), client: newTransport(c.Services)}, nil
 }
 
 func (l Limits) orDefault() Limits {

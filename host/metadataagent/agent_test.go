@@ -50,7 +50,7 @@ func newRig(t *testing.T, c Config, upstream http.HandlerFunc) *rig {
 	t.Helper()
 	server := httptest.NewServer(upstream)
 	t.Cleanup(server.Close)
-	c.Service, c.Secret = server.Listener.Addr().String(), testSecret
+	c.Services, c.Secret = []string{server.Listener.Addr().String()}, testSecret
 	r := startRig(t, c)
 	r.agent.Update(twoRooms().Slice)
 	return r
@@ -209,7 +209,7 @@ func TestServiceAway(t *testing.T) {
 	address := l.Addr().String()
 	l.Close()
 	c := ownUID()
-	c.Service, c.Secret = address, testSecret
+	c.Services, c.Secret = []string{address}, testSecret
 	r := startRig(t, c)
 	res, body := r.send(t, "GET", "/latest", headers(netA, "10.0.0.5"), nil)
 	if res.StatusCode != 503 || !strings.Contains(body, "does not know its ports yet") {
@@ -379,7 +379,8 @@ func TestNewTraceParent(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	for name, c := range map[string]Config{
-		"no secret": {Service: "127.0.0.1:8775"}, "no port": {Service: "127.0.0.1", Secret: "s"}, "nothing": {},
+		"no secret": {Services: []string{"127.0.0.1:8775"}}, "no port": {Services: []string{"127.0.0.1:1", "127.0.0.1"}, Secret: "s"}, "nothing": {},
+		"no service": {Secret: "s"},
 	} {
 		if _, err := New(c, nil); err == nil {
 			t.Errorf("%s: taken", name)
@@ -390,7 +391,7 @@ func TestConfigIsChecked(t *testing.T) {
 // TestLogIsBounded: whatever an instance asks, and however often, its lines end.
 func TestLogIsBounded(t *testing.T) {
 	var log bytes.Buffer
-	a, err := New(Config{Service: "127.0.0.1:1", Secret: "s", Limits: Limits{Rate: 0.001, Burst: 1}}, slog.New(slog.NewTextHandler(&log, nil)))
+	a, err := New(Config{Services: []string{"127.0.0.1:1"}, Secret: "s", Limits: Limits{Rate: 0.001, Burst: 1}}, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,5 +400,38 @@ func TestLogIsBounded(t *testing.T) {
 	}
 	if lines, size := bytes.Count(log.Bytes(), []byte("\n")), log.Len(); lines > logBurst+10 || size > 1000*(logBurst+10) {
 		t.Errorf("%d lines, %d bytes", lines, size)
+	}
+}
+
+// Connections go to the replicas in turn, past those that are away.
+func TestReplicas(t *testing.T) {
+	var asked sync.Map
+	start := func() string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Store(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String(), true)
+			w.Header().Set("Connection", "close")
+		}))
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	one, two := start(), start()
+	c := ownUID()
+	c.Services, c.Secret = []string{one, gone.Addr().String(), two}, testSecret
+	r := startRig(t, c)
+	r.agent.Update(twoRooms().Slice)
+	for range len(c.Services) {
+		if res, body := r.send(t, "GET", "/latest", headers(netA, "10.0.0.5"), nil); res.StatusCode != http.StatusOK {
+			t.Errorf("%d %s", res.StatusCode, body)
+		}
+	}
+	for _, address := range []string{one, two} {
+		if _, was := asked.Load(address); !was {
+			t.Errorf("%s was not asked", address)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,9 +30,9 @@ func passedOut() []string {
 	return []string{"Content-Type", "Etag", "Retry-After", "Allow", "Cache-Control"}
 }
 
-func newTransport() *http.Transport {
+func newTransport(services []string) *http.Transport {
 	return &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		DialContext:            (&replicas{addresses: services}).dial,
 		DisableCompression:     true,
 		MaxIdleConns:           64,
 		MaxIdleConnsPerHost:    64,
@@ -75,7 +74,7 @@ func (a *Agent) outgoing(x *exchange, body []byte) *http.Request {
 	id := cloud.ServerID(x.port.DeviceID)
 	out := &http.Request{
 		Method: x.r.Method,
-		URL:    &url.URL{Scheme: "http", Host: a.config.Service, Path: in.Path, RawPath: in.RawPath, RawQuery: in.RawQuery},
+		URL:    &url.URL{Scheme: "http", Host: a.config.Services[0], Path: in.Path, RawPath: in.RawPath, RawQuery: in.RawQuery},
 		Header: http.Header{"User-Agent": nil},
 	}
 	if len(body) > 0 {

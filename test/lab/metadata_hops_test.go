@@ -148,7 +148,7 @@ func startHops(t *testing.T) *hops {
 
 	socket := filepath.Join(t.TempDir(), "metadata")
 	agent, err := metadataagent.New(metadataagent.Config{
-		Service: tcp.Addr().String(), Secret: hopSecret, ProxyUID: uint32(os.Getuid()),
+		Services: []string{tcp.Addr().String()}, Secret: hopSecret, ProxyUID: uint32(os.Getuid()),
 	}, h.agentLog.logger())
 	if err != nil {
 		t.Fatal(err)
