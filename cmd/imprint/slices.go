@@ -6,6 +6,7 @@ import (
 
 	"imprint/base/openstack"
 	"imprint/host/cloud"
+	"imprint/host/feed"
 	"imprint/host/metadata"
 	"imprint/host/plan"
 )
@@ -24,7 +25,7 @@ type documents interface {
 }
 
 // Slices meets feed.Source.
-func (p planSource) Slices(ctx context.Context, node string) <-chan cloud.Slice {
+func (p planSource) Slices(ctx context.Context, peer feed.Peer) <-chan cloud.Slice {
 	out := make(chan cloud.Slice)
 	go func() {
 		defer close(out)
@@ -40,7 +41,8 @@ func (p planSource) Slices(ctx context.Context, node string) <-chan cloud.Slice 
 				return
 			}
 			var slice cloud.Slice
-			p.nouns.View(func(m *cloud.Model) { slice = plan.For(m, node) })
+			p.nouns.View(func(m *cloud.Model) { slice = plan.For(m, peer.Node) })
+			slice = plan.Only(slice, peer.Parts.Network, peer.Parts.Compute, peer.Parts.Metadata)
 			drives.fill(slice)
 			select {
 			case out <- slice:

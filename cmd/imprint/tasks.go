@@ -149,16 +149,16 @@ func (n *node) followFeed(ctx context.Context) error {
 }
 
 // identify says which node is at the other end of the feed: on this machine's
-// socket only root, and that is this node.
-func (n *node) identify(c net.Conn) (string, error) {
+// socket only root, and that is this node, all of it.
+func (n *node) identify(c net.Conn) (feed.Peer, error) {
 	peer, err := daemon.PeerCredentials(c)
 	if err != nil {
-		return "", err
+		return feed.Peer{}, err
 	}
 	if peer.UID != 0 {
-		return "", fmt.Errorf("user %d is no node", peer.UID)
+		return feed.Peer{}, fmt.Errorf("user %d is no node", peer.UID)
 	}
-	return n.name, nil
+	return feed.Peer{Node: n.name, Parts: feed.Parts{Network: true, Compute: true, Metadata: true}}, nil
 }
 
 // apply gives every agent a new slice.

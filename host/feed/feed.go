@@ -2,8 +2,9 @@
 // node's reports back, over any stream that is private to the two: a unix
 // socket, or TLS with certificates on both sides.
 //
-// The server knows the node from the connection, never from what it says, and
-// sends nothing but that node's slice: all of it at first, then only the
+// The server knows the node, and for which parts of it the connection speaks,
+// from the connection, never from what it says, and sends nothing but their
+// part of that node's slice: all of it at first, then only the
 // records that changed. The client keeps the last slice while it is away, and
 // sends a report again until the server has taken it.
 //
@@ -20,13 +21,14 @@ import (
 	"imprint/host/cloud"
 )
 
-// Source knows what each node is to realise.
+// Source knows what each node, and each part of it, is to realise.
 type Source interface {
-	// Slices returns a channel of node's slices, the present one at once. Each
+	// Slices returns a channel of the slices of peer, which are its node's cut to
+	// its parts, the present one at once. Each
 	// replaces the one before. It is closed when ctx ends; when it is closed
 	// earlier the node's connection ends. The feed receives from it without
 	// delay and does not change the slices.
-	Slices(ctx context.Context, node string) <-chan cloud.Slice
+	Slices(ctx context.Context, peer Peer) <-chan cloud.Slice
 }
 
 // Sink takes a report of node. It checks that what is reported is the node's.

@@ -40,10 +40,10 @@ func (f *fakeSource) channel(node string) chan cloud.Slice {
 	return f.nodes[node]
 }
 
-func (f *fakeSource) Slices(ctx context.Context, node string) <-chan cloud.Slice {
-	in, out := f.channel(node), make(chan cloud.Slice)
+func (f *fakeSource) Slices(ctx context.Context, peer Peer) <-chan cloud.Slice {
+	in, out := f.channel(peer.Node), make(chan cloud.Slice)
 	f.mu.Lock()
-	f.asked = append(f.asked, node)
+	f.asked = append(f.asked, peer.Node)
 	f.mu.Unlock()
 	go func() {
 		defer close(out)
@@ -93,8 +93,12 @@ func (p *pipes) dial(context.Context) (net.Conn, error) {
 	}
 }
 
-func is(node string) func(net.Conn) (string, error) {
-	return func(net.Conn) (string, error) { return node, nil }
+var everyPart = Parts{Network: true, Compute: true, Metadata: true}
+
+func is(node string) func(net.Conn) (Peer, error) { return as(Peer{node, everyPart}) }
+
+func as(p Peer) func(net.Conn) (Peer, error) {
+	return func(net.Conn) (Peer, error) { return p, nil }
 }
 
 func takeAll(context.Context, string, cloud.Report) error { return nil }
@@ -304,14 +308,15 @@ func TestReconnect(t *testing.T) {
 func TestTurnedAway(t *testing.T) {
 	cases := []struct {
 		name     string
-		identify func(net.Conn) (string, error)
+		identify func(net.Conn) (Peer, error)
 		first    frame
 		want     string
 	}{
-		{"unknown peer", func(net.Conn) (string, error) { return "", errors.New("who?") }, frame{}, "EOF"},
+		{"unknown peer", func(net.Conn) (Peer, error) { return Peer{}, errors.New("who?") }, frame{}, "EOF"},
 		{"peer without a name", is(""), frame{}, "EOF"},
-		{"other protocol", is("n1"), frame{Type: typeHello, Version: 2}, "protocol version 1 is wanted, hello 2 came"},
-		{"no hello", is("n1"), frame{Type: typeReport}, "protocol version 1 is wanted, report 0 came"},
+		{"other protocol", is("n1"), frame{Type: typeHello, Version: version - 1}, fmt.Sprintf("protocol version %d is wanted, hello %d came", version, version-1)},
+		{"no hello", is("n1"), frame{Type: typeReport}, fmt.Sprintf("protocol version %d is wanted, report 0 came", version)},
+		{"no part", as(Peer{Node: "n1"}), frame{Type: typeHello, Version: version}, "node n1 has no part that the feed serves"},
 		{"silence", is("n1"), frame{}, "EOF"},
 	}
 	for _, tc := range cases {

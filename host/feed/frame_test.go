@@ -122,7 +122,7 @@ func FuzzSession(f *testing.F) {
 			near.Close()
 		}()
 		answers := make(chan frame, len(b)+1)
-		if err := (&session{server: server, node: "n1", conn: far}).read(t.Context(), answers); err == nil {
+		if err := (&session{server: server, peer: Peer{"n1", everyPart}, conn: far}).read(t.Context(), answers); err == nil {
 			t.Error("reading ended without a reason")
 		}
 		far.Close()

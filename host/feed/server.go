@@ -24,13 +24,13 @@ type Server struct {
 }
 
 // Serve accepts nodes on l until ctx ends, then closes l, waits for its
-// goroutines and returns nil. identify says which node is at the other end,
-// from the connection alone (credentials of the peer, its certificate); an
-// error turns it away. It may take 10 s, for a TLS handshake: then the
+// goroutines and returns nil. identify says which node is at the other end, and
+// which parts of it, from the connection alone (credentials of the peer, its
+// certificate); an error, or no part, turns it away. It may take 10 s, for a TLS handshake: then the
 // connection's deadline is over. It is asked again every 10 s as long as the
 // connection stands, which ends when the answer is another: a certificate has
 // expired or was revoked. Safe for concurrent use.
-func (s *Server) Serve(ctx context.Context, l net.Listener, identify func(net.Conn) (string, error)) error {
+func (s *Server) Serve(ctx context.Context, l net.Listener, identify func(net.Conn) (Peer, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -56,60 +56,52 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, identify func(net.Co
 
 func (s *Server) log() *slog.Logger { return orDiscard(s.Log) }
 
-func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) (string, error)) {
+func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) (Peer, error)) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	node, err := s.greet(c, identify)
+	peer, err := s.greet(c, identify)
 	if err != nil {
 		s.log().Warn("node turned away", "remote", addressOf(c), "error", err)
 		return
 	}
-	defer s.sessions.leave(node)
-	s.log().Info("node connected", "node", node)
-	err = (&session{server: s, node: node, conn: c, identify: identify}).run(ctx)
+	defer s.sessions.leave(peer.Node)
+	s.log().Info("node connected", "node", peer.Node, "parts", peer.Parts)
+	err = (&session{server: s, peer: peer, conn: c, identify: identify}).run(ctx)
 	if ctx.Err() == nil {
-		s.log().Info("node disconnected", "node", node, "reason", err)
+		s.log().Info("node disconnected", "node", peer.Node, "parts", peer.Parts, "reason", err)
 	}
 }
 
-// greet returns the node, which has then entered.
-func (s *Server) greet(c net.Conn, identify func(net.Conn) (string, error)) (string, error) {
+// greet returns the peer, whose node has then entered.
+func (s *Server) greet(c net.Conn, identify func(net.Conn) (Peer, error)) (Peer, error) {
 	from := addressOf(c)
 	if !s.greetings.enter(from, maxPerAddress, maxGreetings) {
-		return "", errors.New("too many peers say hello")
+		return Peer{}, errors.New("too many peers say hello")
 	}
 	defer s.greetings.leave(from)
 	c.SetDeadline(time.Now().Add(helloTimeout))
-	node, err := identified(c, identify)
+	peer, err := identified(c, identify)
 	if err != nil {
-		return "", err
+		return Peer{}, err
 	}
 	hello, err := readFrame(c, maxReport)
 	if err != nil {
-		return "", fmt.Errorf("hello of node %s: %w", node, err)
+		return Peer{}, fmt.Errorf("hello of node %s: %w", peer.Node, err)
 	}
 	if hello.Type != typeHello || hello.Version != version {
-		return "", s.refuse(c, node, fmt.Sprintf("protocol version %d is wanted, %s %d came", version, hello.Type, hello.Version))
+		return Peer{}, s.refuse(c, peer.Node, fmt.Sprintf("protocol version %d is wanted, %s %d came", version, hello.Type, hello.Version))
 	}
-	if !s.sessions.enter(node, maxPerNode, maxSessions) {
-		return "", s.refuse(c, node, fmt.Sprintf("node %s or the server has too many connections", node))
+	if peer.Parts == (Parts{}) {
+		return Peer{}, s.refuse(c, peer.Node, fmt.Sprintf("node %s has no part that the feed serves", peer.Node))
 	}
-	if err := writeFrame(c, frame{Type: typeHello, Version: version, Node: node}, maxReport); err != nil {
-		s.sessions.leave(node)
-		return "", fmt.Errorf("hello to node %s: %w", node, err)
+	if !s.sessions.enter(peer.Node, maxPerNode, maxSessions) {
+		return Peer{}, s.refuse(c, peer.Node, fmt.Sprintf("node %s or the server has too many connections", peer.Node))
 	}
-	return node, c.SetDeadline(time.Time{})
-}
-
-func identified(c net.Conn, identify func(net.Conn) (string, error)) (string, error) {
-	node, err := identify(c)
-	if err == nil && node == "" {
-		err = errors.New("it has no name")
+	if err := writeFrame(c, frame{Type: typeHello, Version: version, Node: peer.Node}, maxReport); err != nil {
+		s.sessions.leave(peer.Node)
+		return Peer{}, fmt.Errorf("hello to node %s: %w", peer.Node, err)
 	}
-	if err != nil {
-		return "", fmt.Errorf("identify node: %w", err)
-	}
-	return node, nil
+	return peer, c.SetDeadline(time.Time{})
 }
 
 // addressOf returns the address that c comes from, without its port.

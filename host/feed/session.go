@@ -16,10 +16,10 @@ import (
 // session is the server's side of one connection.
 type session struct {
 	server *Server
-	node   string
+	peer   Peer
 	conn   net.Conn
 	// identify says again who is at the other end.
-	identify func(net.Conn) (string, error)
+	identify func(net.Conn) (Peer, error)
 }
 
 // run returns why the connection ended, never nil.
@@ -35,7 +35,7 @@ func (s *session) run(ctx context.Context) error {
 
 // drain takes slices as they come, so that a slow node holds nobody up.
 func (s *session) drain(ctx context.Context, box chan cloud.Slice) error {
-	for slice := range s.server.Source.Slices(ctx, s.node) {
+	for slice := range s.server.Source.Slices(ctx, s.peer) {
 		offer(box, slice)
 	}
 	return errors.New("there are no more slices for the node")
@@ -57,7 +57,7 @@ func (s *session) write(ctx context.Context, box <-chan cloud.Slice, answers <-c
 		case f := <-answers:
 			err = w.send(f)
 		case <-beat.C:
-			if err := s.stillNode(); err != nil {
+			if err := s.stillPeer(); err != nil {
 				return err
 			}
 			err = w.send(frame{Type: typeBeat})
@@ -68,11 +68,11 @@ func (s *session) write(ctx context.Context, box <-chan cloud.Slice, answers <-c
 	}
 }
 
-// stillNode checks that the other end is who it was.
-func (s *session) stillNode() error {
-	node, err := identified(s.conn, s.identify)
-	if err == nil && node != s.node {
-		err = fmt.Errorf("it is node %s now", node)
+// stillPeer checks that the other end is who it was.
+func (s *session) stillPeer() error {
+	peer, err := identified(s.conn, s.identify)
+	if err == nil && peer != s.peer {
+		err = fmt.Errorf("it is %+v now", peer)
 	}
 	return err
 }
@@ -86,7 +86,7 @@ func (s *session) batch(w *writer, from, to cloud.Slice, revision int64) (int64,
 		sent++
 		err := w.send(f)
 		if errors.Is(err, errTooLarge) {
-			s.server.log().Error("record is too large for its node", "node", s.node, "kind", f.Kind, "id", f.ID, "error", err)
+			s.server.log().Error("record is too large for its node", "node", s.peer.Node, "kind", f.Kind, "id", f.ID, "error", err)
 			return nil
 		}
 		return err
@@ -118,10 +118,10 @@ func (s *session) read(ctx context.Context, answers chan<- frame) error {
 
 // take hands a report to the sink and returns the answer.
 func (s *session) take(ctx context.Context, f frame) frame {
-	if f.Report == nil || (f.Report.Instance == nil) == (f.Report.Port == nil) {
-		return frame{Type: typeAck, Seq: f.Seq, Error: "a report is of one instance or one port"}
+	if err := s.peer.mayReport(f.Report); err != nil {
+		return frame{Type: typeAck, Seq: f.Seq, Error: err.Error()}
 	}
-	err := s.server.Sink(ctx, s.node, *f.Report)
+	err := s.server.Sink(ctx, s.peer.Node, *f.Report)
 	switch {
 	case err == nil:
 		return frame{Type: typeAck, Seq: f.Seq}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,15 +52,28 @@ func (a authority) config() *tls.Config {
 	return a.service.ServerConfig(a.Revocations(), func(p enroll.Peer) bool { return p.Node != "" })
 }
 
+// identify takes the node and its parts from the certificate.
+func (a authority) identify(c net.Conn) (Peer, error) {
+	if _, err := a.Revocations().Node(c); err != nil {
+		return Peer{}, err
+	}
+	p, err := enroll.PeerOf(c.(*tls.Conn).ConnectionState())
+	has := func(r enroll.NodeRole) bool { return slices.Contains(p.Roles, r) }
+	return Peer{p.Node, Parts{has(enroll.NetworkNode), has(enroll.ComputeNode), has(enroll.MetadataAgent)}}, err
+}
+
 // node enrols one, and returns its directory too.
-func (a authority) node(t *testing.T, name string) (*enroll.Identity, string) {
+func (a authority) node(t *testing.T, name string, roles ...enroll.NodeRole) (*enroll.Identity, string) {
 	t.Helper()
+	if roles == nil {
+		roles = []enroll.NodeRole{enroll.ComputeNode}
+	}
 	s := httptest.NewUnstartedServer(a.Handler())
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.Listener = tls.NewListener(s.Listener, a.service.EnrollConfig(a.Revocations()))
 	s.Start()
 	defer s.Close()
-	token, err := a.NewToken(name, []enroll.NodeRole{enroll.ComputeNode}, time.Hour)
+	token, err := a.NewToken(name, roles, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,15 +92,15 @@ type fixedSource struct {
 	asked  map[string]int
 }
 
-func (f *fixedSource) Slices(ctx context.Context, node string) <-chan cloud.Slice {
+func (f *fixedSource) Slices(ctx context.Context, peer Peer) <-chan cloud.Slice {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asked[node]++
+	f.asked[peer.Node]++
 	out := make(chan cloud.Slice)
 	go func() {
 		defer close(out)
 		select {
-		case out <- f.slices[node]:
+		case out <- f.slices[peer.Node]:
 			<-ctx.Done()
 		case <-ctx.Done():
 		}
@@ -123,7 +137,7 @@ func newSecured(t *testing.T) *secured {
 	s.addr = l.Addr().String()
 	server := &Server{Source: s.source, Sink: s.take}
 	start(t, func(ctx context.Context) error {
-		return server.Serve(ctx, tls.NewListener(l, s.config()), s.Revocations().Node)
+		return server.Serve(ctx, tls.NewListener(l, s.config()), s.identify)
 	})
 	return s
 }
@@ -281,7 +295,7 @@ func TestRevokedNodeIsCutOff(t *testing.T) {
 		l, source := newPipes(), &fixedSource{slices: map[string]cloud.Slice{}, asked: map[string]int{}}
 		server := &Server{Source: source, Sink: takeAll}
 		start(t, func(ctx context.Context) error {
-			return server.Serve(ctx, tls.NewListener(l, a.config()), a.Revocations().Node)
+			return server.Serve(ctx, tls.NewListener(l, a.config()), a.identify)
 		})
 		conns := map[string]*Client{}
 		var ended sync.Map
@@ -326,7 +340,7 @@ func TestHandshakeIsBounded(t *testing.T) {
 		l := newPipes()
 		server := &Server{Source: &fakeSource{}, Sink: takeAll}
 		start(t, func(ctx context.Context) error {
-			return server.Serve(ctx, tls.NewListener(l, a.config()), a.Revocations().Node)
+			return server.Serve(ctx, tls.NewListener(l, a.config()), a.identify)
 		})
 		var silent []net.Conn
 		for range maxPerAddress + 1 {
