@@ -26,6 +26,12 @@ type Client struct {
 	// Dial connects to the server; it may take 10 s.
 	Dial func(context.Context) (net.Conn, error)
 	Log  *slog.Logger // nil discards
+	// Console answers a question for the last lines of an instance's console, all
+	// that is kept with a negative number; of the answer, the last 2 MiB are sent.
+	// The server is told the kind and the text of its error. It is called from
+	// several goroutines, and must return soon after ctx ends: with the
+	// connection, or after a minute. nil answers that there is none.
+	Console func(ctx context.Context, id cloud.ServerID, lines int) (string, error)
 
 	reports queue
 }
@@ -96,9 +102,10 @@ func (c *Client) once(ctx context.Context, box chan cloud.Slice) (synced bool, e
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	c.reports.reset()
 	hold := make(chan struct{}, 1)
-	r := &receiver{client: c, box: box, hold: hold, slice: cloud.NewSlice()}
+	a := newAnswers(c.Console, g.Go)
+	r := &receiver{client: c, box: box, hold: hold, slice: cloud.NewSlice(), ask: func(f frame) error { return a.begin(ctx, f) }}
 	g.Go(func() error { return r.run(conn) })
-	g.Go(func() error { return c.send(ctx, conn, hold) })
+	g.Go(func() error { return c.send(ctx, conn, hold, a) })
 	err = g.Wait()
 	return r.revision > 0, err
 }

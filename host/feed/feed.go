@@ -11,7 +11,9 @@
 // A frame is its length in bytes (4 bytes, big endian) and a JSON document.
 // Both sides begin with a hello that names the protocol's version. A batch of
 // "set" and "remove" frames ends with "synced": then the node has a whole and
-// consistent slice. Both sides send "beat" when they have nothing else to say.
+// consistent slice. The server may ask the compute part of a node for an
+// instance's console; only then may the node send a large frame, its answer.
+// Both sides send "beat" when they have nothing else to say.
 package feed
 
 import (
@@ -50,6 +52,16 @@ const (
 	// maxRecords bounds the records of a slice, maxPending the reports that wait.
 	maxRecords = 1 << 20
 	maxPending = 1 << 16
+	// maxQuestions is how many questions a connection may have open.
+	maxQuestions = 4
+	// maxText bounds what is answered: all that host/container keeps of a console
+	// (1 MiB), of which each second byte may have become a U+FFFD. maxReason
+	// bounds an error's text, maxAnswer the frame.
+	maxText   = 2 << 20
+	maxReason = 4 << 10
+	maxAnswer = 3 << 20
+	// answerTimeout is how long an answer may take.
+	answerTimeout = time.Minute
 	// window is how many reports may be on the way.
 	window = 32
 	// maxSessions bounds the connections of a server, maxPerNode those of one

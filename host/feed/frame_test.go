@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -52,7 +53,11 @@ func TestReceiverRefusesNonsense(t *testing.T) {
 }
 
 func newReceiver() *receiver {
-	return &receiver{client: &Client{}, box: make(chan cloud.Slice, 1), hold: make(chan struct{}, 1), slice: cloud.NewSlice()}
+	a := newAnswers(nil, func(f func() error) { f() })
+	return &receiver{
+		client: &Client{}, box: make(chan cloud.Slice, 1), hold: make(chan struct{}, 1), slice: cloud.NewSlice(),
+		ask: func(f frame) error { return a.begin(context.Background(), f) },
+	}
 }
 
 func TestReceiverPassesOverTheUnknown(t *testing.T) {
@@ -85,6 +90,10 @@ func FuzzReceiver(f *testing.F) {
 	writeFrame(&buf, frame{Type: typeAck, Seq: 1, Error: "no"}, maxRecord)
 	writeFrame(&buf, frame{Type: typeAgain, Seq: 2}, maxRecord)
 	f.Add(buf.Bytes())
+	for range maxQuestions + 1 {
+		writeFrame(&buf, frame{Type: typeAsk, Seq: 1, ID: "s1", Lines: -1}, maxRecord)
+	}
+	f.Add(buf.Bytes())
 	f.Add([]byte{0, 0, 0, 2, '{', '}'})
 	f.Add([]byte{255, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -106,6 +115,11 @@ func FuzzSession(f *testing.F) {
 		writeFrame(&buf, frame{Type: typeReport, Seq: 1, Report: &r}, maxReport)
 	}
 	f.Add(buf.Bytes())
+	for _, seq := range []int64{2, 1, 1} {
+		writeFrame(&buf, frame{Type: typeAnswer, Seq: seq, Text: []byte("a\xff\n")}, maxAnswer)
+		f.Add(buf.Bytes())
+	}
+	f.Add([]byte("\x00\x00\x00\x2f{\"type\":\"answer\",\"seq\":1,\"kind\":\"not-found\"}"))
 	f.Add([]byte{0, 1, 0, 0, '{'})
 	f.Add([]byte("\x00\x00\x00\x11{\"type\":\"report\"}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -121,13 +135,44 @@ func FuzzSession(f *testing.F) {
 			near.Write(b)
 			near.Close()
 		}()
-		answers := make(chan frame, len(b)+1)
-		if err := (&session{server: server, peer: Peer{"n1", everyPart}, conn: far}).read(t.Context(), answers); err == nil {
+		acks := make(chan frame, len(b)+1)
+		s := newSession(server, Peer{"n1", everyPart}, far, nil)
+		var asked []<-chan frame
+		for range 2 {
+			answer, ok := s.ask(frame{Type: typeAsk, ID: "s1"})
+			if !ok {
+				t.Fatal("there is no room for a question")
+			}
+			asked = append(asked, answer)
+		}
+		if err := s.read(t.Context(), acks); err == nil {
 			t.Error("reading ended without a reason")
 		}
 		far.Close()
-		if len(answers) < took {
-			t.Errorf("%d answers to %d reports", len(answers), took)
+		if len(acks) < took {
+			t.Errorf("%d answers to %d reports", len(acks), took)
 		}
+		wantAnswers(t, s, asked)
 	})
+}
+
+// wantAnswers checks what came to the first questions of a session, each under
+// its own number: at most one answer, of valid text within its bounds.
+func wantAnswers(t *testing.T, s *session, asked []<-chan frame) {
+	t.Helper()
+	came := 0
+	for i, answer := range asked {
+		if len(answer) == 0 {
+			continue
+		}
+		came++
+		f := <-answer
+		text, err := f.answered()
+		if f.Seq != int64(i+1) || len(text) > maxText || !utf8.ValidString(text) || (err != nil) != (f.Kind != "") {
+			t.Errorf("question %d is answered %+v: %q, %v", i+1, f, text, err)
+		}
+	}
+	if open := len(s.questions.open); open+came != len(asked) {
+		t.Errorf("%d of %d questions answered, %d open", came, len(asked), open)
+	}
 }

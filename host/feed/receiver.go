@@ -14,6 +14,7 @@ type receiver struct {
 	client   *Client
 	box      chan cloud.Slice
 	hold     chan<- struct{}
+	ask      func(frame) error // takes a question and does not block
 	slice    cloud.Slice
 	revision int64 // of the last whole slice; 0: none yet
 }
@@ -58,6 +59,8 @@ func (r *receiver) take(f frame) error {
 		default:
 		}
 		r.client.reports.again(f.Seq)
+	case typeAsk:
+		return r.ask(f)
 	}
 	return nil
 }

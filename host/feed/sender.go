@@ -12,8 +12,8 @@ import (
 // againPause is how long reports wait after the server could not take one.
 const againPause = time.Second
 
-// send writes reports as they come, and beats.
-func (c *Client) send(ctx context.Context, conn net.Conn, hold <-chan struct{}) error {
+// send writes reports and answers as they come, and beats.
+func (c *Client) send(ctx context.Context, conn net.Conn, hold <-chan struct{}, a *answers) error {
 	w := &writer{conn: conn, buf: bufio.NewWriter(conn), limit: maxReport}
 	beat := time.NewTicker(defaultHeartbeat)
 	defer beat.Stop()
@@ -37,6 +37,11 @@ func (c *Client) send(ctx context.Context, conn net.Conn, hold <-chan struct{}) 
 		case <-c.reports.waiting():
 		case <-held:
 			held = nil
+		case f := <-a.ready:
+			a.open.Add(-1)
+			if err := w.send(f); err != nil {
+				return fmt.Errorf("send to feed: %w", err)
+			}
 		case <-beat.C:
 			if err := w.send(frame{Type: typeBeat}); err != nil {
 				return fmt.Errorf("send to feed: %w", err)

@@ -20,6 +20,7 @@ type Server struct {
 	Log    *slog.Logger // nil discards
 
 	sessions  counter // connections of nodes
+	computes  computes
 	greetings counter // connections of peers that are not known yet, by address
 }
 
@@ -66,7 +67,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) 
 	}
 	defer s.sessions.leave(peer.Node)
 	s.log().Info("node connected", "node", peer.Node, "parts", peer.Parts)
-	err = (&session{server: s, peer: peer, conn: c, identify: identify}).run(ctx)
+	err = newSession(s, peer, c, identify).run(ctx)
 	if ctx.Err() == nil {
 		s.log().Info("node disconnected", "node", peer.Node, "parts", peer.Parts, "reason", err)
 	}

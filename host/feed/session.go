@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -20,16 +21,32 @@ type session struct {
 	conn   net.Conn
 	// identify says again who is at the other end.
 	identify func(net.Conn) (Peer, error)
+
+	questions questions
+	asks      chan frame    // questions to send
+	gone      chan struct{} // closed when the connection has ended
+}
+
+func newSession(server *Server, peer Peer, conn net.Conn, identify func(net.Conn) (Peer, error)) *session {
+	return &session{
+		server: server, peer: peer, conn: conn, identify: identify,
+		asks: make(chan frame, maxQuestions), gone: make(chan struct{}),
+	}
 }
 
 // run returns why the connection ended, never nil.
 func (s *session) run(ctx context.Context) error {
+	defer close(s.gone)
+	if s.peer.Parts.Compute {
+		s.server.computes.enter(s)
+		defer s.server.computes.leave(s)
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { s.conn.Close() })()
-	box, answers := make(chan cloud.Slice, 1), make(chan frame, window)
+	box, acks := make(chan cloud.Slice, 1), make(chan frame, window)
 	g.Go(func() error { return s.drain(ctx, box) })
-	g.Go(func() error { return s.write(ctx, box, answers) })
-	g.Go(func() error { return s.read(ctx, answers) })
+	g.Go(func() error { return s.write(ctx, box, acks) })
+	g.Go(func() error { return s.read(ctx, acks) })
 	return g.Wait()
 }
 
@@ -41,7 +58,7 @@ func (s *session) drain(ctx context.Context, box chan cloud.Slice) error {
 	return errors.New("there are no more slices for the node")
 }
 
-func (s *session) write(ctx context.Context, box <-chan cloud.Slice, answers <-chan frame) error {
+func (s *session) write(ctx context.Context, box <-chan cloud.Slice, acks <-chan frame) error {
 	w := &writer{conn: s.conn, buf: bufio.NewWriterSize(s.conn, 64<<10), limit: maxRecord}
 	beat := time.NewTicker(defaultHeartbeat)
 	defer beat.Stop()
@@ -54,7 +71,9 @@ func (s *session) write(ctx context.Context, box <-chan cloud.Slice, answers <-c
 		case slice := <-box:
 			revision, err = s.batch(w, last, slice, revision)
 			last = slice
-		case f := <-answers:
+		case f := <-acks:
+			err = w.send(f)
+		case f := <-s.asks:
 			err = w.send(f)
 		case <-beat.C:
 			if err := s.stillPeer(); err != nil {
@@ -97,11 +116,11 @@ func (s *session) batch(w *writer, from, to cloud.Slice, revision int64) (int64,
 	return next, w.send(frame{Type: typeSynced, Revision: next})
 }
 
-func (s *session) read(ctx context.Context, answers chan<- frame) error {
+func (s *session) read(ctx context.Context, acks chan<- frame) error {
 	r := bufio.NewReader(s.conn)
 	for ctx.Err() == nil {
 		s.conn.SetReadDeadline(time.Now().Add(3 * defaultHeartbeat))
-		f, err := readFrame(r, maxReport)
+		f, err := s.next(r)
 		if err != nil {
 			return fmt.Errorf("receive from node: %w", err)
 		}
@@ -109,11 +128,28 @@ func (s *session) read(ctx context.Context, answers chan<- frame) error {
 			continue
 		}
 		select {
-		case answers <- s.take(ctx, f):
+		case acks <- s.take(ctx, f):
 		case <-ctx.Done():
 		}
 	}
 	return ctx.Err()
+}
+
+// next reads a frame, and takes it when it is an answer, which alone may be
+// large.
+func (s *session) next(r io.Reader) (frame, error) {
+	size, err := readSize(r)
+	if err != nil {
+		return frame{}, err
+	}
+	f, err := readBody(r, size, s.questions.limit())
+	if err == nil && f.Type == typeAnswer {
+		return f, s.questions.answer(f)
+	}
+	if err == nil && size > maxReport {
+		err = fmt.Errorf("%s frame of %d bytes; at most %d: %w", f.Type, size, maxReport, errTooLarge)
+	}
+	return f, err
 }
 
 // take hands a report to the sink and returns the answer.
@@ -135,11 +171,14 @@ func (s *session) take(ctx context.Context, f frame) frame {
 type writer struct {
 	conn  net.Conn
 	buf   *bufio.Writer
-	limit int
+	limit int // of a frame, answers excepted
 }
 
 func (w *writer) send(f frame) error {
 	w.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if f.Type == typeAnswer {
+		return writeFrame(w.buf, f, maxAnswer)
+	}
 	return writeFrame(w.buf, f, w.limit)
 }
 
