@@ -11,7 +11,7 @@ import (
 
 func TestHandshake(t *testing.T) {
 	s, other := newSite(t), newSite(t)
-	node, store := s.enrol(t, "n1"), s.issue(t, Store)
+	node, store := s.enrol(t, "n1"), s.issue(t, Store, "127.0.0.1")
 	stranger := other.enrol(t, "n1")
 	nodes := func(p Peer) bool { return p.Node != "" }
 	services := func(p Peer) bool { return p.Role != "" }
@@ -37,6 +37,8 @@ func TestHandshake(t *testing.T) {
 		{"node to api", s.service.ServerConfig(s.Revocations(), nodes), node.ClientConfig(API), ""},
 		{"service to store", store.ServerConfig(s.Revocations(), services), s.service.ClientConfig(Store), ""},
 		{"node to store", store.ServerConfig(s.Revocations(), services), node.ClientConfig(Store), "node n1 has nothing to do here"},
+		{"service to store, by host", store.ServerConfig(nil, anyone), s.service.HostConfig(), ""},
+		{"node where no list is", store.ServerConfig(nil, anyone), node.ClientConfig(Store), "node n1 has nothing to do here"},
 		{"wrong service", store.ServerConfig(s.Revocations(), anyone), node.ClientConfig(API), "the server is service store; service api is wanted"},
 		{"node serves", node.ServerConfig(s.Revocations(), anyone), node.ClientConfig(API), "incompatible key usage"},
 		{"no certificate", s.service.ServerConfig(s.Revocations(), anyone), bare(node.ClientConfig(API)), "client didn't provide a certificate"},

@@ -13,7 +13,7 @@ import (
 // ServerConfig returns the settings of a server that is the service i: TLS 1.3,
 // and a certificate of the same authority on the other side, of a peer that
 // was not revoked and that allow lets in. Every connection shakes hands in
-// full.
+// full. Who has no list, a nil one, serves no nodes.
 func (i *Identity) ServerConfig(revoked *Revocations, allow func(Peer) bool) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
@@ -62,6 +62,20 @@ func (i *Identity) ClientConfig(role Role) *tls.Config {
 		InsecureSkipVerify: true, // it looks for a host name; the rest is done here:
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return verifyService(state.PeerCertificates, i.present().roots, i.now(), role)
+		},
+	}
+}
+
+// HostConfig returns the settings of a client that shows i's certificate and
+// speaks with a server of the same authority whose certificate names the host
+// that it is reached as: what clients of etcd want.
+func (i *Identity) HostConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		Time:       i.now,
+		RootCAs:    i.present().roots,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &i.present().tls, nil
 		},
 	}
 }
