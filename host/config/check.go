@@ -57,12 +57,28 @@ func (c *Config) checkAddresses() error {
 	if !listen.IsLoopback() {
 		return fmt.Errorf("api.listen: %s is not a loopback address, and the services have no TLS", listen)
 	}
+	for _, l := range []struct{ key, address string }{{"store.listen", c.Store.Listen}, {"nodes.listen", c.Nodes.Listen}} {
+		if _, err := netip.ParseAddr(l.address); err != nil {
+			return fmt.Errorf("%s: %q is not an IP address", l.key, l.address)
+		}
+	}
+	if s := c.Metadata.ProxySocket; s != "" && (!filepath.IsAbs(s) || len(s) > maxSocketPath) {
+		return fmt.Errorf("metadata.proxy_socket: %q is not an absolute path of at most %d bytes", s, maxSocketPath)
+	}
+	return c.checkPorts()
+}
+
+// maxSocketPath bounds the path of a unix socket in bytes. unix(7)
+const maxSocketPath = 107
+
+func (c *Config) checkPorts() error {
 	ports := []struct {
 		key  string
 		port int
 	}{
 		{"api.identity_port", c.API.Identity}, {"api.compute_port", c.API.Compute},
 		{"api.image_port", c.API.Image}, {"api.network_port", c.API.Network}, {"metadata.port", c.Metadata.Port},
+		{"store.port", c.Store.Port}, {"nodes.port", c.Nodes.Port},
 	}
 	taken := map[int]string{}
 	for _, p := range ports {

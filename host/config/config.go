@@ -20,6 +20,8 @@ import (
 type Config struct {
 	Node     Node     `yaml:"node" doc:"This machine."`
 	API      API      `yaml:"api" doc:"The REST services."`
+	Store    Store    `yaml:"store" doc:"The store, where it is a process of its own ('imprint serve store')."`
+	Nodes    Nodes    `yaml:"nodes" doc:"What 'imprint serve api' offers to nodes: enrolment, the feed, blobs."`
 	Metadata Metadata `yaml:"metadata" doc:"The metadata service and the way to it."`
 	DHCP     DHCP     `yaml:"dhcp" doc:"DHCP on the networks of this node. The two switches have Neutron's names and meaning."`
 	Network  Network  `yaml:"network" doc:"Networks and what carries them."`
@@ -45,11 +47,24 @@ type API struct {
 	MaxImage int64 `yaml:"max_image_size" doc:"Largest image file in bytes."`
 }
 
+// Store sets up the listener of a store that is a process of its own.
+type Store struct {
+	Listen string `yaml:"listen" doc:"Address; TLS with certificates on both sides."`
+	Port   int    `yaml:"port" doc:"TCP port."`
+}
+
+// Nodes sets up the listener for nodes.
+type Nodes struct {
+	Listen string `yaml:"listen" doc:"Address; TLS with certificates on both sides, but for enrolment."`
+	Port   int    `yaml:"port" doc:"TCP port."`
+}
+
 // Metadata sets up the metadata service.
 type Metadata struct {
-	Port       int    `yaml:"port" doc:"TCP port of the metadata service, on a loopback address."`
-	DHCPDomain string `yaml:"dhcp_domain" doc:"Domain of the hostname that instances are told (Nova's dhcp_domain); empty: none."`
-	ProxyUser  int    `yaml:"proxy_user" doc:"Numeric user that the namespace proxy runs as; nothing else may run as it."`
+	Port        int    `yaml:"port" doc:"TCP port of the metadata service, on a loopback address."`
+	DHCPDomain  string `yaml:"dhcp_domain" doc:"Domain of the hostname that instances are told (Nova's dhcp_domain); empty: none."`
+	ProxyUser   int    `yaml:"proxy_user" doc:"Numeric user that the namespace proxy runs as; nothing else may run as it."`
+	ProxySocket string `yaml:"proxy_socket" doc:"Unix socket between the namespace proxy and the metadata agent (Neutron's metadata_proxy_socket); empty: one in /run named after the state directory."`
 }
 
 // DHCP sets up the DHCP agent.
@@ -89,6 +104,8 @@ func Default() Config {
 	return Config{
 		Node:     Node{AvailabilityZone: "nova"},
 		API:      API{Listen: "127.0.0.1", Region: "RegionOne", Identity: 5000, Compute: 8774, Image: 9292, Network: 9696, MaxImage: 64 << 30},
+		Store:    Store{Listen: "127.0.0.1", Port: 6779},
+		Nodes:    Nodes{Listen: "127.0.0.1", Port: 6781},
 		Metadata: Metadata{Port: 8775, DHCPDomain: "novalocal", ProxyUser: 61900},
 		DHCP:     DHCP{User: 61901, Domain: "openstacklocal", LeaseSeconds: 86400},
 		Network:  Network{MTU: 1450},
