@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -28,7 +30,7 @@ func login(ctx context.Context, c credentials) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log in at %s: %w", c.AuthURL, err)
 	}
-	provider.HTTPClient = http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{Proxy: nil}}
+	provider.HTTPClient = http.Client{Timeout: 60 * time.Second, Transport: patient{&http.Transport{Proxy: nil}}}
 	err = openstack.Authenticate(ctx, provider, gophercloud.AuthOptions{
 		IdentityEndpoint: c.AuthURL, Username: c.User, Password: c.Password,
 		TenantName: c.Project, DomainName: "Default", AllowReauth: true,
@@ -48,6 +50,42 @@ func login(ctx context.Context, c credentials) (*client, error) {
 		return nil, fmt.Errorf("find the image service: %w", err)
 	}
 	return &cl, nil
+}
+
+// patient is a transport that waits for a service that is just being started
+// again, as far as a request can be repeated: one that did not reach it, and
+// one that changes nothing.
+type patient struct{ http.RoundTripper }
+
+// Bounds of the patience.
+const (
+	patience = 20 * time.Second
+	askAgain = 100 * time.Millisecond
+)
+
+func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	limit := time.Now().Add(patience)
+	for {
+		res, err := p.RoundTripper.RoundTrip(r)
+		away := errors.Is(err, syscall.ECONNREFUSED) || r.Method == http.MethodGet && err != nil ||
+			res != nil && res.StatusCode == http.StatusServiceUnavailable
+		if !away || time.Now().After(limit) || (r.Body != nil && r.GetBody == nil) {
+			return res, err
+		}
+		if res != nil {
+			res.Body.Close()
+		}
+		select {
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		case <-time.After(askAgain):
+		}
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
 }
 
 // authURL is where the identity service of a configuration answers.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,14 +22,18 @@ import (
 	"imprint/host/config"
 )
 
-// controlSocket is where a running imprint up takes orders, in its state
-// directory; root alone can open it.
-const controlSocket = "control.sock"
-
-// control answers orders to a running imprint up.
+// control answers orders to a running process. Its socket is in the state
+// directory; only root and the process's own user can open it.
 type control struct {
 	reload func() error
 	stop   func()
+	more   []route
+}
+
+// route is an order of one kind of process.
+type route struct {
+	pattern string
+	handle  http.HandlerFunc
 }
 
 func (c control) handler() http.Handler {
@@ -39,6 +44,9 @@ func (c control) handler() http.Handler {
 		}
 	})
 	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { c.stop() })
+	for _, r := range c.more {
+		mux.HandleFunc(r.pattern, r.handle)
+	}
 	return mux
 }
 
@@ -46,13 +54,14 @@ func reloadCommand() *cobra.Command {
 	var stateDir string
 	c := &cobra.Command{
 		Use:   "reload",
-		Short: "make a running imprint up read its configuration file again",
+		Short: "make a running imprint read its configuration file again",
 		Long: "Reload checks the configuration file and takes it, or refuses it and goes on with the old one.\n" +
-			"A key that only a restart can change is named. SIGHUP does the same, with the answer in the log.",
+			"A key that only a restart can change is named. SIGHUP does the same, with the answer in the log.\n" +
+			"It is for 'imprint up' and every 'serve' and 'agent' on the state directory.",
 		Example: "  imprint reload\n  imprint reload --state-dir /srv/imprint",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return order(cmd.Context(), stateDir, "reload")
+			return reload(cmd.Context(), stateDir)
 		},
 	}
 	stateDirFlag(c, &stateDir)
@@ -63,9 +72,9 @@ func downCommand() *cobra.Command {
 	var stateDir string
 	c := &cobra.Command{
 		Use:   "down",
-		Short: "stop a running imprint up and everything that it started",
-		Long: "Down stops the instances, takes down namespaces and listeners, and waits until imprint up has ended.\n" +
-			"The state stays; the next imprint up starts what was running.",
+		Short: "stop a running imprint and everything that it started",
+		Long: "Down stops the instances, takes down namespaces and listeners, and waits until 'imprint up', or every\n" +
+			"'serve' and 'agent' on the state directory, has ended. The state stays; the next start goes on with it.",
 		Example: "  imprint down\n  imprint down --state-dir /srv/imprint",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -76,55 +85,118 @@ func downCommand() *cobra.Command {
 	return c
 }
 
+// defaultStateDir is that of imprint up and of a node's agents.
+const defaultStateDir = "/var/lib/imprint"
+
 func stateDirFlag(c *cobra.Command, dir *string) {
-	c.Flags().StringVar(dir, "state-dir", "/var/lib/imprint", "directory with everything that Imprint keeps")
+	c.Flags().StringVar(dir, "state-dir", defaultStateDir, "state directory of the process")
 }
 
-// order sends an order to the imprint up on a state directory.
-func order(ctx context.Context, stateDir, what string) error {
-	path := filepath.Join(stateDir, controlSocket)
+// running lists the agents with a control socket in a state directory, "" for
+// a process that has the directory alone.
+func running(stateDir string) ([]string, error) {
+	sockets, err := filepath.Glob(filepath.Join(stateDir, controlName("*")))
+	if err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", stateDir, err)
+	}
+	alone := filepath.Join(stateDir, controlName(""))
+	if _, err := os.Lstat(alone); err == nil {
+		sockets = append(sockets, alone)
+	}
+	if len(sockets) == 0 {
+		return nil, fmt.Errorf("no imprint answers on state directory %s", stateDir)
+	}
+	var agents []string
+	for _, socket := range sockets {
+		name := strings.TrimSuffix(filepath.Base(socket), filepath.Ext(socket))
+		_, agent, _ := strings.Cut(name, "-")
+		agents = append(agents, agent)
+	}
+	return agents, nil
+}
+
+// reload has every process on a state directory read its configuration again.
+func reload(ctx context.Context, stateDir string) error {
+	agents, err := running(stateDir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, agent := range agents {
+		errs = append(errs, order(ctx, stateDir, agent, "POST /reload", nil, nil))
+	}
+	return joinErrors(errs...)
+}
+
+// order sends an order to the process on a state directory, and decodes what it
+// says. what is a method and a path; ask is nil or sent as JSON, say is nil or
+// where the answer goes.
+func order(ctx context.Context, stateDir, agent, what string, ask, say any) error {
+	path := filepath.Join(stateDir, controlName(agent))
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return err
+	}
+	method, at, _ := strings.Cut(what, " ")
 	c := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: time.Minute}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://imprint/"+what, bytes.NewReader(nil))
+	req, err := http.NewRequestWithContext(ctx, method, "http://imprint"+at, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	res, err := c.Do(req)
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("imprint %s needs root", what)
+		return fmt.Errorf("%s is for root and for the user of the process alone", path)
 	}
 	if err != nil {
-		return fmt.Errorf("no imprint up answers on state directory %s", stateDir)
+		return fmt.Errorf("no imprint answers on state directory %s", stateDir)
 	}
 	defer res.Body.Close()
-	if res.StatusCode == http.StatusOK {
+	answer := io.LimitReader(res.Body, maxAnswer)
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(answer)
+		return errors.New(strings.TrimSpace(string(text)))
+	}
+	if say == nil {
 		return nil
 	}
-	text, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10))
-	return errors.New(strings.TrimSpace(string(text)))
+	return json.NewDecoder(answer).Decode(say)
 }
 
-// down stops the imprint up on a state directory, waits until its process has
-// ended, and says what it could not take down.
+// maxAnswer bounds what a process says to an order, in bytes.
+const maxAnswer = 16 << 20
+
+// down stops the processes on a state directory, waits until they have ended,
+// and says what they could not take down.
 func down(ctx context.Context, stateDir string) error {
-	text, err := os.ReadFile(filepath.Join(stateDir, lockFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no imprint up answers on state directory %s", stateDir)
+	agents, err := running(stateDir)
+	if err != nil {
+		return err
 	}
+	var errs []error
+	for _, agent := range agents {
+		errs = append(errs, downOne(ctx, stateDir, agent))
+	}
+	return joinErrors(errs...)
+}
+
+func downOne(ctx context.Context, stateDir, agent string) error {
+	lock := filepath.Join(stateDir, lockName(agent))
+	text, err := os.ReadFile(lock)
 	if err != nil {
 		return fmt.Errorf("imprint down: %w", err)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(stateDir, lockFile), err)
+		return fmt.Errorf("%s: %w", lock, err)
 	}
 	process, openErr := unix.PidfdOpen(pid, 0)
 	if openErr == nil {
 		defer unix.Close(process)
 	}
-	if err := order(ctx, stateDir, "stop"); err != nil {
+	if err := order(ctx, stateDir, agent, "POST /stop", nil, nil); err != nil {
 		return err
 	}
 	if openErr == nil {
@@ -132,7 +204,7 @@ func down(ctx context.Context, stateDir string) error {
 			return err
 		}
 	}
-	left, err := os.ReadFile(filepath.Join(stateDir, runDir, leftFile))
+	left, err := os.ReadFile(filepath.Join(stateDir, leftName(agent)))
 	if err == nil {
 		return errors.New(strings.TrimSpace(string(left)))
 	}
@@ -148,10 +220,10 @@ func waitEnd(ctx context.Context, process int) error {
 			return nil
 		}
 		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("wait for imprint up: %w", err)
+			return fmt.Errorf("wait for imprint to end: %w", err)
 		}
 		if time.Now().After(limit) {
-			return fmt.Errorf("imprint up has not ended within %s", stopLimit)
+			return fmt.Errorf("imprint has not ended within %s", stopLimit)
 		}
 	}
 	return ctx.Err()

@@ -9,44 +9,48 @@ import (
 	"imprint/host/config"
 )
 
-// listeners are the TCP listeners of the services, all open before anything
-// is changed on the machine.
-type listeners struct {
-	identity, compute, image, network, metadata net.Listener
+// place is where a service listens, and the configuration key that says so.
+type place struct {
+	key, host string
+	port      int
 }
 
-// listen opens them all, or none.
-func listen(c config.Config) (listeners, error) {
-	var l listeners
-	for _, one := range []struct {
-		key  string
-		to   *net.Listener
-		host string
-		port int
-	}{
-		{"api.identity_port", &l.identity, c.API.Listen, c.API.Identity},
-		{"api.compute_port", &l.compute, c.API.Listen, c.API.Compute},
-		{"api.image_port", &l.image, c.API.Listen, c.API.Image},
-		{"api.network_port", &l.network, c.API.Listen, c.API.Network},
-		{"metadata.port", &l.metadata, "127.0.0.1", c.Metadata.Port},
-	} {
-		opened, err := net.Listen("tcp", hostPort(one.host, one.port))
+// apiPlaces are those of the API services: identity, compute, image, network.
+func apiPlaces(c config.Config) []place {
+	return []place{
+		{"api.identity_port", c.API.Listen, c.API.Identity},
+		{"api.compute_port", c.API.Listen, c.API.Compute},
+		{"api.image_port", c.API.Listen, c.API.Image},
+		{"api.network_port", c.API.Listen, c.API.Network},
+	}
+}
+
+func metadataPlace(c config.Config) place {
+	return place{"metadata.port", "127.0.0.1", c.Metadata.Port}
+}
+
+// listen opens listeners at all places, or none; they are closed with the
+// process.
+func (p *process) listen(places ...place) ([]net.Listener, error) {
+	var opened []net.Listener
+	for _, at := range places {
+		l, err := net.Listen("tcp", hostPort(at.host, at.port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("port %s is in use by another program (configuration key %s)", hostPort(at.host, at.port), at.key)
+		}
 		if err != nil {
-			l.close()
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return listeners{}, fmt.Errorf("port %s is in use by another program (configuration key %s)", hostPort(one.host, one.port), one.key)
-			}
-			return listeners{}, fmt.Errorf("listen for %s: %w", one.key, err)
+			return nil, fmt.Errorf("listen for %s: %w", at.key, err)
 		}
-		*one.to = opened
+		opened = append(opened, l)
+		p.closers = append(p.closers, func() error { return ignoreClosed(l.Close()) })
 	}
-	return l, nil
+	return opened, nil
 }
 
-func (l listeners) close() {
-	for _, one := range []net.Listener{l.identity, l.compute, l.image, l.network, l.metadata} {
-		if one != nil {
-			one.Close()
-		}
+// ignoreClosed passes over that something was closed already.
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
 	}
+	return err
 }

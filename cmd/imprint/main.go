@@ -68,18 +68,25 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(upCommand(), downCommand(), reloadCommand(), demoCommand(), configCommand(), versionCommand())
-	for _, c := range append(root.Commands(), root) {
-		if check := c.Args; check != nil {
-			c.Args = func(cmd *cobra.Command, args []string) error {
-				if err := check(cmd, args); err != nil {
-					return &usageError{err}
-				}
-				return nil
+	root.AddCommand(upCommand(), downCommand(), reloadCommand(), demoCommand(), serveCommand(), agentCommand(),
+		nodeCommand(), authorityCommand(), configCommand(), versionCommand())
+	tellUsage(root)
+	return root
+}
+
+// tellUsage makes wrong arguments of a command and those below it usage errors.
+func tellUsage(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return &usageError{err}
 			}
+			return nil
 		}
 	}
-	return root
+	for _, below := range c.Commands() {
+		tellUsage(below)
+	}
 }
 
 func versionCommand() *cobra.Command {

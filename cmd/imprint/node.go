@@ -2,19 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
-	"imprint/host/api"
-	"imprint/host/blob"
+	"imprint/base/daemon"
 	"imprint/host/cloud"
 	"imprint/host/computeagent"
 	"imprint/host/config"
@@ -23,195 +19,107 @@ import (
 	"imprint/host/dhcpagent"
 	"imprint/host/fabric"
 	"imprint/host/feed"
-	"imprint/host/identity"
 	"imprint/host/l3agent"
-	"imprint/host/metadata"
 	"imprint/host/metadataagent"
-	"imprint/host/store"
 )
 
-// node is a cloud of one node: every role and every agent, joined.
+// node is what a process runs of a node: some of its agents, all fed with the
+// same slice.
 type node struct {
-	name string
-	dir  *stateDir
-	log  *slog.Logger
-
-	mu   sync.Mutex // guards conf
-	conf config.Config
-
-	secrets secrets
-	store   *store.Store
-	blobs   *blob.Store
-	fabric  *fabric.Fabric
-	proxy   *supervised
-	dhcp    *supervised
+	*process
+	name    string
 	feed    *feed.Client
-	driver  *container.Driver
-	index   *metadata.Index
-
-	metadataAgent *metadataagent.Agent
-	dhcpAgent     *dhcpagent.Agent
-	l3Agent       *l3agent.Agent
-	computeAgent  *computeagent.Agent
+	fabric  *fabric.Fabric
+	workers []*supervised
+	apply   []func(cloud.Slice)
 }
 
-// secrets of an Imprint; each in a file of its own.
-type secrets struct {
-	adminPassword, metadata string
-	token                   []byte
+// newNode makes a node without agents. dial connects to the feed.
+func newNode(p *process, name string, dial func(context.Context) (net.Conn, error)) *node {
+	n := &node{process: p, name: name, feed: &feed.Client{Dial: dial, Log: p.part("feed")}}
+	n.told = append(n.told, "node", name)
+	n.addTask("feed", n.follow)
+	return n
 }
 
-// newNode opens the state and makes the roles' and agents' values; nothing
-// runs yet.
-func newNode(ctx context.Context, conf config.Config, dir *stateDir, log *slog.Logger) (*node, error) {
-	n := &node{conf: conf, dir: dir, log: log}
-	for _, step := range []func(context.Context) error{
-		n.findName, n.makeDirs, n.openSecrets, n.openStore, n.bootstrap, n.writeCredentials, n.makeWorkers, n.makeAgents,
-	} {
-		if err := step(ctx); err != nil {
-			n.close()
-			return nil, err
-		}
-	}
-	return n, nil
-}
-
-func (n *node) findName(context.Context) error {
-	if n.name = n.conf.Node.Name; n.name != "" {
-		return nil
+// nodeName is the name of the machine's node.
+func nodeName(c config.Config) (string, error) {
+	if c.Node.Name != "" {
+		return c.Node.Name, nil
 	}
 	name, err := os.Hostname()
 	if err != nil || name == "" {
-		return fmt.Errorf("this machine has no host name, and node.name is not configured: %w", err)
+		return "", fmt.Errorf("this machine has no host name, and node.name is not configured: %w", err)
 	}
-	n.name = name
-	return nil
+	return name, nil
 }
 
-// makeDirs makes the directories. The sockets of the unprivileged processes
-// lie elsewhere than the state, which is closed to them.
-func (n *node) makeDirs(context.Context) error {
-	for _, d := range []string{storeDir, blobDir, instancesDir, networkDir, runDir} {
-		if err := os.MkdirAll(n.dir.file(d), 0o700); err != nil {
-			return fmt.Errorf("state directory: %w", err)
+// follow gives the agents what they are to do, once their workers are there.
+func (n *node) follow(ctx context.Context) error {
+	for _, w := range n.workers {
+		select {
+		case <-w.there:
+		case <-ctx.Done():
+			return nil
 		}
 	}
-	return nil
-}
-
-func (n *node) openSecrets(context.Context) error {
-	var err error
-	if n.secrets.adminPassword, err = secretFile(n.dir.path, adminPasswordFile, 12); err != nil {
-		return err
-	}
-	if n.secrets.metadata, err = secretFile(n.dir.path, metadataKeyFile, 32); err != nil {
-		return err
-	}
-	token, err := secretFile(n.dir.path, tokenKeyFile, 32)
-	if err != nil {
-		return err
-	}
-	if n.secrets.token, err = hex.DecodeString(token); err != nil {
-		return fmt.Errorf("secret %s: %w", tokenKeyFile, err)
-	}
-	return nil
-}
-
-func (n *node) openStore(ctx context.Context) error {
-	var err error
-	n.store, err = store.Open(ctx, store.Options{
-		Dir: n.dir.file(storeDir), Key: n.dir.file(secretsDir, storeKeyFile), Log: n.part("store"),
+	return n.feed.Run(ctx, func(s cloud.Slice) {
+		for _, apply := range n.apply {
+			apply(s)
+		}
 	})
-	if err != nil {
-		return fmt.Errorf("open the store: %w", err)
-	}
-	if n.blobs, err = blob.Open(n.dir.file(blobDir)); err != nil {
-		return fmt.Errorf("open the blobs: %w", err)
-	}
-	return nil
 }
 
-// bootstrap makes the administrator and this node's record.
-func (n *node) bootstrap(ctx context.Context) error {
-	if err := identity.Bootstrap(ctx, n.store, n.secrets.adminPassword); err != nil {
-		return fmt.Errorf("make the administrator: %w", err)
+// openFabric opens the bridges of the node, which its agents share.
+func (n *node) openFabric() error {
+	if n.fabric != nil {
+		return nil
 	}
-	err := api.NewWriter(n.store).Change(ctx, func(m *cloud.Model) (cloud.Txn, error) {
-		for _, other := range m.Nodes {
-			if other.Name != n.name {
-				return cloud.Txn{}, cloud.Errorf(cloud.Conflict, "the state directory belongs to node %s; to go on with it set node.name: %s", other.Name, other.Name)
-			}
-		}
-		node := &cloud.Node{
-			Name: n.name, Network: true, Compute: true, AvailabilityZone: n.conf.Node.AvailabilityZone,
-			ForceConfigDrive: n.conf.Compute.ForceDrive,
-		}
-		if old := m.Nodes[n.name]; old != nil {
-			node.Meta = old.Meta
-			if *node == *old {
-				return cloud.Txn{}, nil
-			}
-		}
-		return cloud.Txn{Put: []cloud.Record{node}}, nil
-	})
-	if err != nil {
-		return fmt.Errorf("register node %s: %w", n.name, err)
+	if err := n.makeDirs(networkDir, runDir); err != nil {
+		return err
 	}
-	return nil
-}
-
-func (n *node) writeCredentials(context.Context) error {
-	cred, err := adminCredentials(n.conf, n.dir.path)
+	f, err := fabric.New(fabric.Config{Prefix: n.conf.Network.Prefix, StateDir: n.dir.file(networkDir)}, n.part("fabric"))
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(n.dir.file(cloudsFile), []byte(cred.cloudsYAML()), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", cloudsFile, err)
-	}
-	return nil
-}
-
-func (n *node) makeWorkers(context.Context) error {
-	setup := logOf(n.conf)
-	n.proxy = newSupervised("proxy", n.dir.file(runDir), n.conf.Metadata.ProxyUser, workerArgs(proxyWorker, setup, n.agentSocket()))
-	n.dhcp = newSupervised("dhcp", n.dir.file(runDir), n.conf.DHCP.User, workerArgs(dhcpWorker, setup))
-	return nil
-}
-
-func (n *node) makeAgents(context.Context) error {
-	var err error
-	n.fabric, err = fabric.New(fabric.Config{Prefix: n.conf.Network.Prefix, StateDir: n.dir.file(networkDir)}, n.part("fabric"))
-	if err != nil {
-		return err
-	}
-	if err := n.fabric.Check(); err != nil {
+	if err := f.Check(); err != nil {
 		return fmt.Errorf("%w (is another Imprint running with the same network.name_prefix, or was its state directory removed?)", err)
 	}
-	n.feed = &feed.Client{Dial: n.dialFeed, Log: n.part("feed")}
-	n.metadataAgent, err = metadataagent.New(metadataagent.Config{
-		Services: []string{hostPort("127.0.0.1", n.conf.Metadata.Port)}, Secret: n.secrets.metadata,
-		ProxyUID: uint32(n.conf.Metadata.ProxyUser),
-	}, n.part("metadata-agent"))
-	if err != nil {
-		return fmt.Errorf("metadata agent: %w", err)
-	}
-	n.l3Agent = l3agent.New(l3agent.Config{}, n.fabric, n.proxy.handover, n.feed.Report, n.part("l3-agent"))
-	n.dhcpAgent = dhcpagent.New(dhcpSettings(n.conf), n.fabric,
-		dhcpagent.Workers{DHCP: n.dhcp.handover, Proxy: n.proxy.handover}, n.feed.Report, n.part("dhcp-agent"))
-	guest, err := guestProgram(n.conf)
-	if err != nil {
+	n.fabric = f
+	return nil
+}
+
+// addNetwork adds the L3 agent, the DHCP agent and their workers.
+func (n *node) addNetwork() error {
+	if err := n.openFabric(); err != nil {
 		return err
 	}
-	n.driver = container.New(container.Config{
-		Dir: n.dir.file(instancesDir), Guest: guest, MaxProcesses: n.conf.Compute.PIDs,
-		Cgroup: cgroupName(n.conf.Network.Prefix), Log: n.part("container"),
-	})
-	n.computeAgent = computeagent.New(computeagent.Config{
-		Driver: n.driver, Ports: n.fabric, Report: n.feed.Report, Dir: n.dir.file(instancesDir),
-		Drive: configdrive.Volume{Format: configdrive.Format(n.conf.Compute.DriveFormat), Publisher: "Imprint " + version()},
-		Trees: n.conf.Compute.Trees, Log: n.part("compute-agent"),
-	})
+	log := logOf(n.conf)
+	proxy := n.addWorker("proxy", n.conf.Metadata.ProxyUser, workerArgs(proxyWorker, log, agentSocket(n.conf, n.dir.path)))
+	dhcp := n.addWorker("dhcp", n.conf.DHCP.User, workerArgs(dhcpWorker, log))
+	l3 := l3agent.New(l3agent.Config{}, n.fabric, proxy.handover, n.feed.Report, n.part("l3-agent"))
+	dhcpAgent := dhcpagent.New(dhcpSettings(n.conf), n.fabric,
+		dhcpagent.Workers{DHCP: dhcp.handover, Proxy: proxy.handover}, n.feed.Report, n.part("dhcp-agent"))
+	n.apply = append(n.apply, l3.Update, dhcpAgent.Update)
+	n.changed = append(n.changed, func(c config.Config) { dhcpAgent.Configure(dhcpSettings(c)) })
+	n.addTask("l3 agent", l3.Run)
+	n.addTask("dhcp agent", dhcpAgent.Run)
+	n.superviseWorker(proxy, func() { l3.Again(); dhcpAgent.Again() })
+	n.superviseWorker(dhcp, dhcpAgent.Again)
+	n.remove = append(n.remove, n.removeNetworks)
 	return nil
+}
+
+// removeNetworks removes the namespaces and ports of the network agents.
+func (n *node) removeNetworks() error {
+	names, err := n.fabric.Namespaces()
+	errs := []error{err}
+	for _, name := range names {
+		if name != n.fabric.Namespace() {
+			errs = append(errs, n.fabric.RemoveNamespace(name))
+		}
+	}
+	return joinErrors(append(errs, n.fabric.Sweep(fabric.Router, nil), n.fabric.Sweep(fabric.DHCP, nil), n.fabric.RemoveIdle())...)
 }
 
 // dhcpSettings are the DHCP agent's part of the configuration.
@@ -220,6 +128,49 @@ func dhcpSettings(c config.Config) dhcpagent.Config {
 		ForceMetadata: c.DHCP.ForceMetadata, IsolatedMetadata: c.DHCP.IsolatedMeta,
 		Domain: c.DHCP.Domain, Lease: time.Duration(c.DHCP.LeaseSeconds) * time.Second,
 	}
+}
+
+// addCompute adds the compute agent and its driver.
+func (n *node) addCompute() error {
+	if err := n.openFabric(); err != nil {
+		return err
+	}
+	if err := n.makeDirs(instancesDir); err != nil {
+		return err
+	}
+	guest, err := guestProgram(n.conf)
+	if err != nil {
+		return err
+	}
+	driver := container.New(container.Config{
+		Dir: n.dir.file(instancesDir), Guest: guest, MaxProcesses: n.conf.Compute.PIDs,
+		Cgroup: cgroupName(n.conf.Network.Prefix), Log: n.part("container"),
+	})
+	agent := computeagent.New(computeagent.Config{
+		Driver: driver, Ports: n.fabric, Report: n.feed.Report, Dir: n.dir.file(instancesDir),
+		Drive: configdrive.Volume{Format: configdrive.Format(n.conf.Compute.DriveFormat), Publisher: "Imprint " + version()},
+		Trees: n.conf.Compute.Trees, KeepInstances: n.keep, Log: n.part("compute-agent"),
+	})
+	n.feed.Console = func(_ context.Context, id cloud.ServerID, lines int) (string, error) {
+		return driver.Console(id, lines)
+	}
+	n.apply = append(n.apply, agent.Apply)
+	n.addTask("compute agent", agent.Run)
+	n.remove = append(n.remove, func() error {
+		return joinErrors(n.fabric.Sweep(fabric.Instance, nil), n.fabric.RemoveIdle())
+	})
+	return nil
+}
+
+// checkCompute finds out whether instances can run on this machine.
+func checkCompute(p *process) error {
+	if err := checkKernel(); err != nil {
+		return err
+	}
+	if _, err := guestProgram(p.conf); err != nil {
+		return err
+	}
+	return joinErrors(container.New(container.Config{Dir: p.dir.path, Cgroup: cgroupName(p.conf.Network.Prefix)}).Check())
 }
 
 // guestProgram finds imprint-guest.
@@ -238,104 +189,47 @@ func guestProgram(c config.Config) (string, error) {
 	return path, nil
 }
 
-// reload takes a changed configuration file, or leaves everything as it is.
-func (n *node) reload(o upOptions, level *slog.LevelVar) error {
-	wanted, err := o.load()
+// addMetadataAgent adds the metadata agent, which hears the proxy on l and asks
+// the services with the secret.
+func (n *node) addMetadataAgent(services []string, secret string) error {
+	agent, err := metadataagent.New(metadataagent.Config{
+		Services: services, Secret: secret, ProxyUID: uint32(n.conf.Metadata.ProxyUser),
+	}, n.part("metadata-agent"))
 	if err != nil {
-		return err
+		return fmt.Errorf("metadata agent: %w", err)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	taken, err := config.Reload(n.conf, wanted)
+	path := agentSocket(n.conf, n.dir.path)
+	l, err := n.listenForProxy(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("metadata agent: %w", err)
 	}
-	n.conf = taken
-	level.Set(logOf(taken).slogLevel())
-	n.dhcpAgent.Configure(dhcpSettings(taken))
-	n.log.Info("configuration reloaded")
+	n.apply = append(n.apply, agent.Update)
+	n.addTask("metadata agent", func(ctx context.Context) error { return agent.Run(ctx, l) })
+	n.remove = append(n.remove, func() error { return removeFile(path) })
 	return nil
 }
 
-// part returns the logger of one part.
-func (n *node) part(name string) *slog.Logger { return n.log.With("part", name) }
-
-// agentSocket is where the proxy finds the metadata agent. It is outside the
-// state directory, which the proxy cannot enter; only the proxy may connect.
-func (n *node) agentSocket() string {
-	return filepath.Join("/run", n.conf.Network.Prefix+"imprint-metadata-"+shortHash(n.dir.path)+".sock")
+// listenForProxy opens the metadata agent's socket. Root gives it to the
+// proxy's user; another user lets all connect, and the agent hears the proxy
+// alone.
+func (n *node) listenForProxy(path string) (net.Listener, error) {
+	if os.Geteuid() == 0 {
+		return daemon.ListenUnix(path, 0o600, n.conf.Metadata.ProxyUser, n.conf.Metadata.ProxyUser)
+	}
+	return daemon.ListenUnix(path, 0o666, -1, -1)
 }
 
-func (n *node) dialFeed(ctx context.Context) (net.Conn, error) {
-	return (&net.Dialer{}).DialContext(ctx, "unix", n.dir.file(runDir, "feed.sock"))
+// shortHash tells paths apart in a name.
+func shortHash(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:4])
 }
 
-// ConsoleOutput meets compute.Console: the last lines of an instance's console,
-// or all that is kept with a negative number.
-func (n *node) ConsoleOutput(_ context.Context, node string, id cloud.ServerID, lines int) (string, error) {
-	if node != n.name {
-		return "", cloud.Errorf(cloud.NotFound, "Instance %s is on node %s.", id, node)
+// agentSocket is where the proxy finds the metadata agent. By default it is
+// outside the state directory, which the proxy cannot enter.
+func agentSocket(c config.Config, stateDir string) string {
+	if c.Metadata.ProxySocket != "" {
+		return c.Metadata.ProxySocket
 	}
-	return n.driver.Console(id, lines)
-}
-
-// close lets go of what newNode opened.
-func (n *node) close() {
-	if n.store != nil {
-		if err := n.store.Close(); err != nil {
-			n.log.Error("close the store", "err", err)
-		}
-	}
-}
-
-// takeDown removes the namespaces and sockets; the state stays. What could not
-// be removed is noted for whoever asked for it.
-func (n *node) takeDown() error {
-	err := n.remove()
-	note := n.dir.file(runDir, leftFile)
-	if err == nil {
-		os.Remove(note)
-		return nil
-	}
-	err = fmt.Errorf("take down: %w", err)
-	return joinErrors(err, writeWhole(note, []byte(err.Error()+"\n"), 0o600))
-}
-
-func (n *node) remove() error {
-	names, err := n.fabric.Namespaces()
-	errs := []error{err}
-	for _, name := range names {
-		if name != n.fabric.Namespace() {
-			errs = append(errs, n.fabric.RemoveNamespace(name))
-		}
-	}
-	errs = append(errs, n.fabric.Remove())
-	for _, w := range []*supervised{n.proxy, n.dhcp} {
-		if pid, err := w.handover.PID(context.Background()); err == nil {
-			errs = append(errs, fmt.Errorf("worker %s, process %d, did not stop", w.name, pid))
-			continue
-		}
-		errs = append(errs, removeFile(w.socket))
-	}
-	for _, socket := range []string{n.agentSocket(), n.dir.file(runDir, "feed.sock"), n.dir.file(controlSocket)} {
-		errs = append(errs, removeFile(socket))
-	}
-	return joinErrors(errs...)
-}
-
-// removeFile removes a file that may be gone already.
-func removeFile(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// joinErrors joins errors in one line.
-func joinErrors(errs ...error) error {
-	joined := errors.Join(errs...)
-	if joined == nil {
-		return nil
-	}
-	return errors.New(strings.ReplaceAll(joined.Error(), "\n", "; "))
+	return filepath.Join("/run", c.Network.Prefix+"imprint-metadata-"+shortHash(stateDir)+".sock")
 }

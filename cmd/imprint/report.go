@@ -24,6 +24,9 @@ type report struct {
 	failed     int
 	held       int
 	notChecked int
+	// middle, unless nil, is called once in each step, after its first request.
+	middle  func(step int)
+	reached int // the last step whose middle was
 }
 
 type stepTime struct {
@@ -56,6 +59,10 @@ func (r *report) endStep() {
 func (r *report) asked(format string, args ...any) {
 	r.clear()
 	fmt.Fprintf(r.out, "   → %s\n", fmt.Sprintf(format, args...))
+	if step := len(r.steps); r.middle != nil && step > r.reached {
+		r.reached = step
+		r.middle(step)
+	}
 }
 
 // wait shows what is being waited for; printed only on a terminal.

@@ -24,10 +24,16 @@ const (
 // with n random bytes in hexadecimal.
 func secretFile(stateDir, name string, n int) (string, error) {
 	path := filepath.Join(stateDir, secretsDir, name)
-	text, err := os.ReadFile(path)
+	secret, err := readSecret(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeSecret(path, n)
 	}
+	return secret, err
+}
+
+// readSecret returns the content of a secret's file.
+func readSecret(path string) (string, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}
@@ -63,4 +69,21 @@ func writeWhole(path string, data []byte, mode fs.FileMode) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// removeFile removes a file that may be gone already.
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// joinErrors joins errors in one line.
+func joinErrors(errs ...error) error {
+	joined := errors.Join(errs...)
+	if joined == nil {
+		return nil
+	}
+	return errors.New(strings.ReplaceAll(joined.Error(), "\n", "; "))
 }

@@ -13,26 +13,39 @@ import (
 
 // What lies in the state directory, besides secrets and the control socket.
 const (
-	lockFile     = "lock"      // held by imprint up; contains its process id
+	lockFile     = "lock"      // held by the process; contains its id
 	storeDir     = "store"     // etcd's
 	blobDir      = "blobs"     // user data, injected files, images
 	instancesDir = "instances" // one folder an instance
 	networkDir   = "network"   // what the network agents made
 	runDir       = "run"       // sockets
 	cloudsFile   = "clouds.yaml"
-	leftFile     = "left" // in runDir: what the last imprint up could not take down
 )
 
-// stateDir is a state directory that this process alone holds.
+// Files that each agent has of its own where several share a directory.
+func lockName(agent string) string    { return ofAgent(lockFile, agent, "") }
+func controlName(agent string) string { return ofAgent("control", agent, ".sock") }
+func leftName(agent string) string    { return ofAgent("left", agent, "") } // what could not be taken down
+
+func ofAgent(name, agent, suffix string) string {
+	if agent != "" {
+		name += "-" + agent
+	}
+	return name + suffix
+}
+
+// stateDir is a state directory that this process holds: alone, or as the only
+// agent of its name.
 type stateDir struct {
-	path string
-	lock *os.File
-	made bool // by openStateDir
+	path  string
+	locks []*os.File
+	made  bool // by openStateDir
 }
 
 // openStateDir makes the directory if it is missing and locks it. It refuses
 // one that others could write to, and one that another process holds.
-func openStateDir(path string) (*stateDir, error) {
+// An agent shares it with agents of other names.
+func openStateDir(path, agent string) (*stateDir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -47,13 +60,23 @@ func openStateDir(path string) (*stateDir, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
-	if err := s.take(); err != nil {
+	how := unix.LOCK_EX
+	if agent != "" {
+		how = unix.LOCK_SH
+	}
+	if err := s.take(lockFile, how); err != nil {
+		return nil, err
+	}
+	if agent == "" {
+		return s, nil
+	}
+	if err := s.take(lockName(agent), unix.LOCK_EX); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// private makes sure that path is a directory of root's, closed to others.
+// private makes sure that path is a directory of this user's, closed to others.
 func private(path string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -62,8 +85,8 @@ func private(path string) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return fmt.Errorf("state directory %s is not a directory", path)
 	}
-	if st.Uid != 0 {
-		return fmt.Errorf("state directory %s belongs to user %d, not to root", path, st.Uid)
+	if st.Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("state directory %s belongs to user %d, not to user %d", path, st.Uid, os.Geteuid())
 	}
 	if st.Mode&0o077 == 0 {
 		return nil
@@ -74,30 +97,50 @@ func private(path string) error {
 	return os.Chmod(path, 0o700)
 }
 
-// take locks the directory.
-func (s *stateDir) take() error {
-	f, err := os.OpenFile(s.file(lockFile), os.O_RDWR|os.O_CREATE, 0o600)
+// take locks one of the directory's lock files, with this process's id in it if
+// it is the only holder.
+func (s *stateDir) take(name string, how int) error {
+	f, err := os.OpenFile(s.file(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("lock state directory: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close()
-		holder, _ := os.ReadFile(s.file(lockFile))
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("state directory %s is held by process %s", s.path, strings.TrimSpace(string(holder)))
-		}
+	s.locks = append(s.locks, f)
+	err = unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("state directory %s is held by process %s", s.path, s.holders(name))
+	}
+	if err != nil {
 		return fmt.Errorf("lock state directory %s: %w", s.path, err)
 	}
-	s.lock = f
-	if err := errors.Join(f.Truncate(0), write(f, fmt.Sprintf("%d\n", os.Getpid()))); err != nil {
+	if how != unix.LOCK_EX {
+		return nil
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintln(f, os.Getpid())
+	}
+	if err != nil {
 		return fmt.Errorf("write lock of state directory %s: %w", s.path, err)
 	}
 	return nil
 }
 
-func write(f *os.File, text string) error {
-	_, err := f.WriteAt([]byte(text), 0)
-	return err
+// holders are the ids of the processes that may hold a lock: for the directory's
+// own the agents that share it too.
+func (s *stateDir) holders(name string) string {
+	files := []string{s.file(name)}
+	if name == lockFile {
+		agents, _ := filepath.Glob(s.file(lockFile + "-*"))
+		files = append(files, agents...)
+	}
+	var pids []string
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		if pid := strings.TrimSpace(string(text)); pid != "" {
+			pids = append(pids, pid)
+		}
+	}
+	return strings.Join(pids, " or ")
 }
 
 // file returns the path of something in the directory.
@@ -109,8 +152,22 @@ func (s *stateDir) file(name ...string) string {
 // it was made for this start.
 func (s *stateDir) undo() {
 	if s.made {
-		os.Remove(s.file(lockFile))
+		for _, f := range s.locks {
+			os.Remove(f.Name())
+		}
 		os.Remove(s.path)
 	}
-	s.lock.Close()
+	for _, f := range s.locks {
+		f.Close()
+	}
+}
+
+// makeDirs makes directories below the state directory.
+func (p *process) makeDirs(names ...string) error {
+	for _, name := range names {
+		if err := os.MkdirAll(p.dir.file(name), 0o700); err != nil {
+			return fmt.Errorf("state directory: %w", err)
+		}
+	}
+	return nil
 }

@@ -29,6 +29,7 @@ import (
 type story struct {
 	*report
 	*client
+	cloud    *demoCloud
 	machines *container.Driver
 	stateDir string
 	tree     string        // what the image's imprint_tree says
@@ -258,7 +259,7 @@ func (s *story) reconfigure(ctx context.Context, change func(*config.Config)) er
 	if err := writeConfig(s.stateDir, s.conf); err != nil {
 		return err
 	}
-	if err := order(ctx, s.stateDir, "reload"); err != nil {
+	if err := reload(ctx, s.cloud.nodeDir); err != nil {
 		return fmt.Errorf("imprint reload: %w", err)
 	}
 	return nil

@@ -198,6 +198,7 @@ func (s *story) checkSSH(ctx context.Context, i instance) {
 
 // hops looks at the redirect's counter and follows one request by its trace id.
 func (s *story) hops(ctx context.Context) error {
+	s.asked("the rules of qrouter-%s and the log", s.router)
 	s.checkCounter(ctx)
 	trace, err := s.trace()
 	s.check("one trace id in the proxy's, the agent's and the service's log", err == nil, seen(trace, err))

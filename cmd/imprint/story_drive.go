@@ -49,7 +49,7 @@ func (s *story) drive(ctx context.Context) error {
 }
 
 func (s *story) checkDrive(ctx context.Context, c2 instance, network string) {
-	kind, err := command(ctx, "head", "-c", "32774", filepath.Join(s.stateDir, instancesDir, c2.id, "disk.config"))
+	kind, err := command(ctx, "head", "-c", "32774", filepath.Join(s.cloud.nodeDir, instancesDir, c2.id, "disk.config"))
 	s.check("instances/<id>/disk.config is an ISO 9660 volume", err == nil && strings.HasSuffix(kind, "\x01CD001"), seen("", err))
 	_, err = command(ctx, "test", "-e", "/run/netns/"+s.netns("qdhcp-"+network))
 	s.check("nothing serves DHCP on its network", err != nil, "")

@@ -15,17 +15,17 @@ const (
 )
 
 // sweepBlobs removes what no record names any more, until ctx ends.
-func (n *node) sweepBlobs(ctx context.Context) error {
+func (c *controller) sweepBlobs(ctx context.Context) error {
 	tick := time.NewTicker(sweepPause)
 	defer tick.Stop()
 	for {
-		named := n.namedBlobs()
-		removed, err := n.blobs.Sweep(ctx, time.Now().Add(-blobGrace), func(d cloud.Digest) bool { return named[d] })
+		named := c.namedBlobs()
+		removed, err := c.blobs.Sweep(ctx, time.Now().Add(-blobGrace), func(d cloud.Digest) bool { return named[d] })
 		switch {
 		case err != nil && ctx.Err() == nil:
-			n.log.Warn("blobs not swept", "err", err)
+			c.log.Warn("blobs not swept", "err", err)
 		case removed > 0:
-			n.log.Info("blobs removed that nothing names", "number", removed)
+			c.log.Info("blobs removed that nothing names", "number", removed)
 		}
 		select {
 		case <-ctx.Done():
@@ -36,9 +36,9 @@ func (n *node) sweepBlobs(ctx context.Context) error {
 }
 
 // namedBlobs are the blobs that records name.
-func (n *node) namedBlobs() map[cloud.Digest]bool {
+func (c *controller) namedBlobs() map[cloud.Digest]bool {
 	named := map[cloud.Digest]bool{}
-	n.store.View(func(m *cloud.Model) {
+	c.store.View(func(m *cloud.Model) {
 		for _, i := range m.Images {
 			named[i.Blob] = true
 		}

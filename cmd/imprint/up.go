@@ -3,24 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"os"
-	"time"
+	"net"
 
 	"github.com/spf13/cobra"
 
 	"imprint/base/daemon"
-	"imprint/host/config"
-	"imprint/host/container"
+	"imprint/host/cloud"
+	"imprint/host/feed"
 )
 
-// upOptions are the flags of imprint up.
-type upOptions struct {
-	stateDir, configFile, logFormat string
-}
-
 func upCommand() *cobra.Command {
-	var o upOptions
+	var flags processFlags
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "start everything on this machine: a cloud of one node",
@@ -35,112 +28,96 @@ func upCommand() *cobra.Command {
 			if err := needRoot("imprint up"); err != nil {
 				return err
 			}
-			return up(cmd.Context(), o)
+			return up(cmd.Context(), flags)
 		},
 	}
-	stateDirFlag(c, &o.stateDir)
-	c.Flags().StringVar(&o.configFile, "config", "", "configuration file (default: built-in defaults, see 'imprint config')")
-	c.Flags().StringVar(&o.logFormat, "log-format", "", "text or json; over the configuration file")
+	flags.add(c, defaultStateDir)
 	return c
 }
 
-// load reads the configuration as the flags want it.
-func (o upOptions) load() (config.Config, error) {
-	c, err := config.Load(o.configFile)
-	if err != nil {
-		return c, err
-	}
-	switch o.logFormat {
-	case "":
-	case "text", "json":
-		c.Log.Format = o.logFormat
-	default:
-		return c, &usageError{fmt.Errorf("--log-format: %q is not text or json", o.logFormat)}
-	}
-	return c, nil
+// up runs a cloud of one node until it is told to stop.
+func up(ctx context.Context, flags processFlags) error {
+	var l []net.Listener
+	return setup{
+		command: "imprint", flags: flags,
+		prepare: func(p *process) (err error) {
+			if err := checkCompute(p); err != nil {
+				return err
+			}
+			l, err = p.listen(append(apiPlaces(p.conf), metadataPlace(p.conf))...)
+			return err
+		},
+		build: func(ctx context.Context, p *process) error { return buildAll(ctx, p, l) },
+	}.run(ctx)
 }
 
-// stopGrace is how long everything may take to end.
-const stopGrace = 45 * time.Second
-
-// up runs a cloud until it is told to stop.
-func up(ctx context.Context, o upOptions) error {
-	conf, err := o.load()
+// buildAll joins every role and every agent in one process.
+func buildAll(ctx context.Context, p *process, l []net.Listener) error {
+	name, err := nodeName(p.conf)
 	if err != nil {
 		return err
 	}
-	ctx, hup, stop := daemon.Signals(ctx)
-	defer stop()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-
-	dir, err := openStateDir(o.stateDir)
+	c, err := newController(ctx, p, nil, l)
 	if err != nil {
 		return err
 	}
-	l, err := prepare(conf, dir)
-	if err != nil {
-		dir.undo()
+	if err := c.registerOnlyNode(ctx, name); err != nil {
 		return err
 	}
-	defer l.close()
-	level := new(slog.LevelVar)
-	level.Set(logOf(conf).slogLevel())
-	log := daemon.NewLogger(os.Stderr, level, conf.Log.Format == "json")
-	n, err := newNode(ctx, conf, dir, log)
+	secret, err := secretFile(p.dir.path, metadataKeyFile, 32)
 	if err != nil {
 		return err
 	}
-	defer n.close()
-	reload := func() error { return n.reload(o, level) }
-	tasks, err := n.tasks(l, control{reload: reload, stop: cancel})
-	if err != nil {
+	metadata := l[len(l)-1]
+	if err := p.addMetadata(c.index, secret, metadata); err != nil {
 		return err
 	}
-	tasks = append(tasks,
-		daemon.Task{Name: "reload", Run: func(ctx context.Context) error { return reloadOnSignal(ctx, hup, reload, log) }},
-		daemon.Task{Name: "ready", Run: n.announce},
-	)
-	err = daemon.Run(ctx, log, stopGrace, tasks...)
-	return joinErrors(err, n.takeDown())
+	socket := p.dir.file(runDir, "feed.sock")
+	if err := c.feedOwnNode(name, socket); err != nil {
+		return err
+	}
+	n := newNode(p, name, func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	})
+	if err := n.addCompute(); err != nil {
+		return err
+	}
+	if err := n.addNetwork(); err != nil {
+		return err
+	}
+	return n.addMetadataAgent([]string{metadata.Addr().String()}, secret)
 }
 
-// prepare finds out whether the machine can do what is asked, before anything
-// is changed on it, and opens the listeners.
-func prepare(conf config.Config, dir *stateDir) (listeners, error) {
-	if err := checkKernel(); err != nil {
-		return listeners{}, err
-	}
-	if _, err := guestProgram(conf); err != nil {
-		return listeners{}, err
-	}
-	if err := container.New(container.Config{Dir: dir.path, Cgroup: cgroupName(conf.Network.Prefix)}).Check(); err != nil {
-		return listeners{}, joinErrors(err)
-	}
-	return listen(conf)
-}
-
-// reloadOnSignal answers SIGHUP; the outcome is in the log.
-func reloadOnSignal(ctx context.Context, hup <-chan struct{}, reload func() error, log *slog.Logger) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-			if err := reload(); err != nil {
-				log.Error("configuration refused, the old one stays", "err", err)
+// registerOnlyNode makes the record of the cloud's only node.
+func (c *controller) registerOnlyNode(ctx context.Context, name string) error {
+	return c.register(ctx, name, func(n *cloud.Node) {
+		n.Network, n.Compute = true, true
+		n.AvailabilityZone, n.ForceConfigDrive = c.conf.Node.AvailabilityZone, c.conf.Compute.ForceDrive
+	}, func(m *cloud.Model) error {
+		for _, other := range m.Nodes {
+			if other.Name != name {
+				return cloud.Errorf(cloud.Conflict, "the state directory belongs to node %s; to go on with it set node.name: %s", other.Name, other.Name)
 			}
 		}
-	}
+		return nil
+	})
 }
 
-// announce says that everything is started, once metadata can be answered.
-func (n *node) announce(ctx context.Context) error {
-	select {
-	case <-n.index.Ready():
-	case <-ctx.Done():
-		return nil
+// feedOwnNode feeds this machine's agents over a unix socket: only root can
+// connect, and that is this node.
+func (c *controller) feedOwnNode(name, socket string) error {
+	l, err := daemon.ListenUnix(socket, 0o600, -1, -1)
+	if err != nil {
+		return fmt.Errorf("feed: %w", err)
 	}
-	n.log.Info("imprint is up", "node", n.name, "auth_url", authURL(n.conf), "clouds_yaml", n.dir.file(cloudsFile))
-	return daemon.Notify(os.Getenv("NOTIFY_SOCKET"), "READY=1")
+	identify := func(conn net.Conn) (feed.Peer, error) {
+		peer, err := daemon.PeerCredentials(conn)
+		if err == nil && peer.UID != 0 {
+			err = fmt.Errorf("user %d is no node", peer.UID)
+		}
+		return feed.Peer{Node: name, Parts: feed.Parts{Network: true, Compute: true, Metadata: true}}, err
+	}
+	c.addTask("feed server", func(ctx context.Context) error { return c.feed.Serve(ctx, l, identify) })
+	c.remove = append(c.remove, func() error { return removeFile(socket) })
+	return nil
 }

@@ -88,28 +88,37 @@ const workerGrace = 5 * time.Second
 
 // supervised is a worker process and the socket that it is fed over.
 type supervised struct {
-	name, socket string
-	handover     *daemon.Handover
-	command      daemon.Command
-	there        chan struct{} // closed when the first worker can be filled
-	first        sync.Once
+	socket   string
+	handover *daemon.Handover
+	command  daemon.Command
+	there    chan struct{} // closed when the first worker can be filled
 }
 
-func newSupervised(name, dir string, uid int, args []string) *supervised {
-	socket := filepath.Join(dir, name+".sock")
-	return &supervised{
-		name: name, socket: socket, handover: daemon.NewHandover(socket), there: make(chan struct{}),
-		command: daemon.Command{Args: args, UID: uint32(uid), GID: uint32(uid), Log: os.Stderr, Grace: workerGrace},
+// addWorker makes a worker of the node, which superviseWorker starts.
+func (n *node) addWorker(name string, uid int, args []string) *supervised {
+	socket := n.dir.file(runDir, name+".sock")
+	w := &supervised{
+		socket: socket, handover: daemon.NewHandover(socket), there: make(chan struct{}),
+		command: daemon.Command{Args: args, UID: uint32(uid), GID: uint32(uid), Log: os.Stderr, Grace: workerGrace, Keep: n.keep},
 	}
+	n.workers = append(n.workers, w)
+	n.remove = append(n.remove, func() error {
+		if pid, err := w.handover.PID(context.Background()); err == nil {
+			return fmt.Errorf("worker %s, process %d, did not stop", name, pid)
+		}
+		return removeFile(socket)
+	})
+	return w
 }
 
-// task keeps the worker running; changed is called when a worker is there to
-// be filled.
-func (w *supervised) task(log *slog.Logger, changed func()) daemon.Task {
-	return daemon.Task{Name: w.name, Run: func(ctx context.Context) error {
-		return daemon.Supervise(ctx, log, w.socket, w.command, func() {
-			w.first.Do(func() { close(w.there) })
+// superviseWorker keeps the worker running; changed is called when a worker is
+// there to be filled.
+func (n *node) superviseWorker(w *supervised, changed func()) {
+	first := sync.OnceFunc(func() { close(w.there) })
+	n.addTask(filepath.Base(w.socket), func(ctx context.Context) error {
+		return daemon.Supervise(ctx, n.log, w.socket, w.command, func() {
+			first()
 			changed()
 		})
-	}}
+	})
 }

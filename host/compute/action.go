@@ -117,7 +117,7 @@ func (r *Role) consoleOutput(req *api.Request, o *api.Object) (api.Response, err
 		return api.Response{}, &api.StatusError{Status: http.StatusNotImplemented,
 			Text: "Unable to get console log, functionality not implemented"}
 	}
-	text, err := r.console.ConsoleOutput(req.Context(), v.Host, v.ServerID, lines)
+	text, err := r.console.Console(req.Context(), v.Host, v.ServerID, lines)
 	if err != nil {
 		return api.Response{}, err
 	}

@@ -48,7 +48,7 @@ type Ports interface {
 // Console reads what an instance wrote to its console: the last lines of it,
 // or all with a negative number. Safe for concurrent use.
 type Console interface {
-	ConsoleOutput(ctx context.Context, node string, id cloud.ServerID, lines int) (string, error)
+	Console(ctx context.Context, node string, id cloud.ServerID, lines int) (string, error)
 }
 
 // Options say what the role works with.

@@ -142,7 +142,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		"unknown command": {[]string{"upp"}, 2, "upp"},
 		"unknown flag":    {[]string{"up", "--statedir", dir}, 2, "--statedir"},
 		"extra argument":  {[]string{"up", dir}, 2, dir},
-		"nothing to stop": {[]string{"down", "--state-dir", dir}, 1, "no imprint up answers on state directory " + dir},
+		"nothing to stop": {[]string{"down", "--state-dir", dir}, 1, "no imprint answers on state directory " + dir},
 		"demo not empty":  {[]string{"demo", "--state-dir", open}, 1, open + " is not empty"},
 	} {
 		t.Run(name, func(t *testing.T) {

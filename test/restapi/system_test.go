@@ -62,7 +62,7 @@ func (c *clock) add(d time.Duration) {
 
 type console struct{}
 
-func (console) ConsoleOutput(_ context.Context, _ string, _ cloud.ServerID, lines int) (string, error) {
+func (console) Console(_ context.Context, _ string, _ cloud.ServerID, lines int) (string, error) {
 	if lines == 2 {
 		return "two\nthree\n", nil
 	}

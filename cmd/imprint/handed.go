@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// Bounds of the listener for nodes.
+const (
+	maxNodeConns  = 4096
+	maxNodeHeader = 32 << 10
+	requestLimit  = 10 * time.Minute // for a large blob over a slow line
+)
+
+// handedConns is a listener of connections that an HTTP server hands over.
+type handedConns struct {
+	addr   net.Addr
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newHandedConns(addr net.Addr) *handedConns {
+	return &handedConns{addr: addr, conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (h *handedConns) Addr() net.Addr { return h.addr }
+
+func (h *handedConns) Close() error {
+	h.once.Do(func() { close(h.closed) })
+	return nil
+}
+
+func (h *handedConns) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// hand gives a connection to whoever accepts, and returns when that one has
+// closed it: then the HTTP server is done with it too.
+func (h *handedConns) hand(c *tls.Conn) {
+	lent := &lentConn{Conn: c, back: make(chan struct{})}
+	select {
+	case h.conns <- lent:
+		<-lent.back
+	case <-h.closed:
+	}
+}
+
+// lentConn tells when it is closed.
+type lentConn struct {
+	*tls.Conn
+	back chan struct{}
+	once sync.Once
+}
+
+func (l *lentConn) Close() error {
+	defer l.once.Do(func() { close(l.back) })
+	return l.Conn.Close()
+}
+
+// serveTLS serves h to nodes and services on l until ctx ends, and hands
+// connections that speak the feed's protocol to fed.
+func serveTLS(ctx context.Context, l net.Listener, conf *tls.Config, h http.Handler, fed *handedConns, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           h,
+		TLSConfig:         conf,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      requestLimit,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    maxNodeHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){
+			feedProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+				c.SetDeadline(time.Time{})
+				fed.hand(c)
+			},
+		},
+	}
+	defer context.AfterFunc(ctx, func() {
+		drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		if server.Shutdown(drained) != nil {
+			server.Close()
+		}
+	})()
+	err := server.ServeTLS(netutil.LimitListener(l, maxNodeConns), "", "")
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve nodes on %s: %w", l.Addr(), err)
+}

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"imprint/host/blob"
+	"imprint/host/cloud"
+	"imprint/host/enroll"
+	"imprint/host/feed"
+	"imprint/host/store"
+)
+
+// apartPorts is the configuration of a cloud whose parts are processes of
+// their own, with ports from first on.
+func apartPorts(first int) string {
+	return fmt.Sprintf("store: {port: %d}\nnodes: {port: %d}\n", first+5, first+6)
+}
+
+// openDir returns a state directory that other users may walk through.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir := stateDir(t)
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "demo")
+}
+
+var userOfProcess = regexp.MustCompile(`→ (\S+) is ready, process \d+ of user (\d+)`)
+
+// TestDemoApart plays the story with each role as a process of its own user.
+func TestDemoApart(t *testing.T) {
+	needRoot(t)
+	const port = 15120
+	out, status := imprint(t, 3*time.Minute, "demo", "--apart", "--state-dir", openDir(t), "--config", configuration(t, "e2a-", port, apartPorts(port)))
+	t.Log(out)
+	if status != 0 {
+		t.Fatalf("exit status %d", status)
+	}
+	users := map[string]string{}
+	for _, m := range userOfProcess.FindAllStringSubmatch(out, -1) {
+		if other := users[m[2]]; other != "" && m[2] != "0" {
+			t.Errorf("%s and %s are both of user %s", other, m[1], m[2])
+		}
+		users[m[2]] += " " + m[1]
+	}
+	if users["0"] != " agent-network agent-compute" || len(users) != 6 {
+		t.Errorf("users and processes: %v", users)
+	}
+}
+
+// TestNodeReadsItsOwnSliceOnly: what a node's certificates are good for, where
+// every role is a process of its own.
+func TestNodeReadsItsOwnSliceOnly(t *testing.T) {
+	needRoot(t)
+	const port = 15140
+	dir := openDir(t)
+	out, status := imprint(t, 3*time.Minute, "demo", "--apart", "--keep", "--state-dir", dir, "--config", configuration(t, "e2n-", port, apartPorts(port)))
+	t.Cleanup(func() { takeDownApart(t, dir) })
+	if status != 0 {
+		t.Fatalf("exit status %d\n%s", status, out)
+	}
+	at := fmt.Sprintf("127.0.0.1:%d", port+6)
+	compute, network := slice(t, filepath.Join(dir, "node", "identity-compute"), at), slice(t, filepath.Join(dir, "node", "identity-network"), at)
+	metadata := slice(t, filepath.Join(dir, "agent-metadata", "identity-metadata"), at)
+	if len(compute.Instances) != 3 || len(compute.Routers) != 0 {
+		t.Errorf("the compute agent reads %d instances and %d routers", len(compute.Instances), len(compute.Routers))
+	}
+	for _, port := range compute.Ports {
+		if port.Owner == cloud.OwnerDHCP || port.Owner == cloud.OwnerRouterInterface {
+			t.Errorf("the compute agent reads port %s of %s", port.ID, port.Owner)
+		}
+	}
+	if len(network.Instances) != 0 || len(network.Routers) != 1 || len(metadata.Instances) != 0 || len(metadata.Ports) == 0 {
+		t.Errorf("network: %d instances, %d routers; metadata: %d instances, %d ports",
+			len(network.Instances), len(network.Routers), len(metadata.Instances), len(metadata.Ports))
+	}
+
+	stranger := filepath.Join(t.TempDir(), "identity")
+	token, status := imprint(t, time.Minute, "node", "token", "stranger", "--role", "compute", "--role", "metadata-agent", "--state-dir", filepath.Join(dir, "api"))
+	if status != 0 {
+		t.Fatal(token)
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	os.WriteFile(file, []byte(token), 0o600)
+	enrol := []string{"node", "enroll", "https://" + at, "--token-file", file, "--identity", stranger}
+	if out, status := imprint(t, time.Minute, enrol...); status != 0 {
+		t.Fatal(out)
+	}
+	if out, status := imprint(t, time.Minute, enrol...); status != 1 {
+		t.Errorf("the token is good twice: %d %s", status, out)
+	}
+	if s := slice(t, stranger, at); len(s.Instances)+len(s.Ports)+len(s.Networks)+len(s.Routers) != 0 {
+		t.Errorf("a node without servers reads %+v", s)
+	}
+	checkNothingElse(t, stranger, at, fmt.Sprintf("127.0.0.1:%d", port+5), filepath.Join(dir, "api", "blobs"))
+
+	if out, status := imprint(t, time.Minute, "node", "revoke", "stranger", "--state-dir", filepath.Join(dir, "api")); status != 0 {
+		t.Fatal(out)
+	}
+	id := identity(t, stranger)
+	conf := id.ClientConfig(enroll.API)
+	conf.NextProtos = []string{"imprint-feed"}
+	if c, err := tls.Dial("tcp", at, conf); err == nil {
+		if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "bad certificate") {
+			t.Errorf("a revoked node is let in: %v", err)
+		}
+	}
+}
+
+// checkNothingElse: a node's certificate opens neither the store nor the blobs.
+func checkNothingElse(t *testing.T, dir, nodes, storeAt, blobs string) {
+	t.Helper()
+	id := identity(t, dir)
+	engine, err := store.OpenRemote(t.Context(), store.Remote{Endpoints: []string{"https://" + storeAt}, TLS: id.HostConfig()})
+	if err == nil {
+		engine.Close()
+		t.Error("a node may read the store")
+	}
+	files, err := filepath.Glob(filepath.Join(blobs, "??", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no blobs: %v", err)
+	}
+	remote := &blob.Remote{BaseURL: "https://" + nodes, Client: &http.Client{Transport: &http.Transport{TLSClientConfig: id.ClientConfig(enroll.API)}}}
+	defer remote.Client.CloseIdleConnections()
+	for _, file := range files {
+		d := cloud.Digest(filepath.Base(filepath.Dir(file)) + strings.TrimPrefix(filepath.Base(file), filepath.Base(filepath.Dir(file))))
+		if _, err := remote.ReadAll(d, 1<<20); cloud.KindOf(err) != cloud.Forbidden {
+			t.Errorf("blob %s: %v", d, err)
+		}
+	}
+}
+
+func identity(t *testing.T, dir string) *enroll.Identity {
+	t.Helper()
+	id, err := enroll.LoadIdentity(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// slice returns all that the feed gives to the node's part that dir identifies.
+func slice(t *testing.T, dir, at string) cloud.Slice {
+	t.Helper()
+	id := identity(t, dir)
+	conf := id.ClientConfig(enroll.API)
+	conf.NextProtos = []string{"imprint-feed"}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	client := feed.Client{Dial: func(ctx context.Context) (net.Conn, error) {
+		return (&tls.Dialer{Config: conf}).DialContext(ctx, "tcp", at)
+	}}
+	got := make(chan cloud.Slice, 1)
+	go client.Run(ctx, func(s cloud.Slice) {
+		select {
+		case got <- s:
+		default:
+		}
+	})
+	select {
+	case s := <-got:
+		return s
+	case <-ctx.Done():
+		t.Fatal("the feed gives nothing")
+		return cloud.Slice{}
+	}
+}
+
+// takeDownApart ends what 'imprint demo --apart --keep' left running.
+func takeDownApart(t *testing.T, dir string) {
+	for _, role := range []string{"node", "agent-metadata", "metadata-1", "metadata-2", "api", "store"} {
+		if out, err := exec.Command(filepath.Join(programs, "imprint"), "down", "--state-dir", filepath.Join(dir, role)).CombinedOutput(); err != nil {
+			t.Errorf("down %s: %v: %s", role, err, out)
+		}
+	}
+}
