@@ -10,16 +10,20 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test check fuzz bench packages test-packages clean
+.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean
 
 build:
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags "$(LDFLAGS) -X main.buildVersion=$(VERSION)" -o bin/ ./cmd/...
 
 # Starts everything on an empty state directory and plays the story.
-# KEEP=1 leaves it running.
+# KEEP=1 leaves it running, APART=1 runs each role as a process of its own.
 demo: packages build
-	bin/imprint demo $(if $(KEEP),--keep)
+	bin/imprint demo $(if $(KEEP),--keep) $(if $(APART),--apart)
+
+# The pages that the programs themselves print.
+docs: build
+	bin/imprint commands > docs/commands.md
 
 packages:
 	@test "$$(id -u)" = 0 || { echo "make demo: needs root: namespaces and nftables rules are made (sudo make demo)" >&2; exit 1; }
@@ -38,6 +42,11 @@ test: test-packages build
 	@{ $(GO) test -json -shuffle=on -timeout 10m $$($(GO) list ./... | grep -v /test/e2e); \
 	   CGO_ENABLED=1 $(GO) test -json -race -timeout 10m $(RACE); \
 	   $(GO) test -json -timeout 12m ./test/e2e; } | bin/report
+
+# Kills every process in the middle of every step of the story.
+test-faults: test-packages build
+	@$(GO) build -o bin/ ./test/report
+	@$(GO) test -json -tags faults -run TestFaults -parallel 3 -timeout 40m ./test/e2e | bin/report
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:
