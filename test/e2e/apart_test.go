@@ -10,12 +10,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"imprint/host/blob"
 	"imprint/host/cloud"
+	"imprint/host/container"
 	"imprint/host/enroll"
 	"imprint/host/feed"
 	"imprint/host/store"
@@ -67,11 +72,14 @@ func TestNodeReadsItsOwnSliceOnly(t *testing.T) {
 	const port = 15140
 	dir := openDir(t)
 	out, status := imprint(t, 3*time.Minute, "demo", "--apart", "--keep", "--state-dir", dir, "--config", configuration(t, "e2n-", port, apartPorts(port)))
-	t.Cleanup(func() { takeDownApart(t, dir) })
+	takeDown := sync.OnceFunc(func() { takeDownApart(t, dir) })
+	t.Cleanup(takeDown)
 	if status != 0 {
 		t.Fatalf("exit status %d\n%s", status, out)
 	}
 	at := fmt.Sprintf("127.0.0.1:%d", port+6)
+	checkAgentsEndAlone(t, dir, at)
+	t.Cleanup(takeDown) // before what was started since is waited for
 	compute, network := slice(t, filepath.Join(dir, "node", "identity-compute"), at), slice(t, filepath.Join(dir, "node", "identity-network"), at)
 	metadata := slice(t, filepath.Join(dir, "agent-metadata", "identity-metadata"), at)
 	if len(compute.Instances) != 3 || len(compute.Routers) != 0 {
@@ -116,6 +124,75 @@ func TestNodeReadsItsOwnSliceOnly(t *testing.T) {
 		if _, err := c.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "bad certificate") {
 			t.Errorf("a revoked node is let in: %v", err)
 		}
+	}
+}
+
+// checkAgentsEndAlone: SIGTERM ends the network and the compute agent, but no
+// instance and no way to its metadata; their next start takes over.
+func checkAgentsEndAlone(t *testing.T, dir, at string) {
+	t.Helper()
+	driver := container.New(container.Config{Dir: filepath.Join(dir, "node", "instances")})
+	ids, err := driver.List()
+	if err != nil || len(ids) != 3 {
+		t.Fatalf("instances %v: %v", ids, err)
+	}
+	before := pids(t, driver, ids)
+	for _, agent := range []string{"network", "compute"} {
+		end(t, filepath.Join(dir, "node", "lock-"+agent))
+	}
+	answered := 0
+	for _, pid := range before {
+		out, err := metadataRequest(pid, "/openstack").CombinedOutput()
+		if err == nil && strings.HasPrefix(string(out), "HTTP/1.0 200") {
+			answered++
+		}
+	}
+	if answered != 2 { // c2 is on a network without a way to metadata
+		t.Errorf("%d instances reach their metadata without agents", answered)
+	}
+	for _, agent := range []string{"network", "compute"} {
+		start(t, "imprint agent "+agent+" is up", "agent", agent, "--state-dir", filepath.Join(dir, "node"), "--api", "https://"+at, "--config", filepath.Join(dir, "imprint.yaml"))
+	}
+	if after := pids(t, driver, ids); !slices.Equal(before, after) {
+		t.Errorf("first processes %v before, %v after", before, after)
+	}
+}
+
+func pids(t *testing.T, driver *container.Driver, ids []cloud.ServerID) []int {
+	t.Helper()
+	var all []int
+	for _, id := range ids {
+		pid, err := driver.PID(id)
+		if err != nil {
+			t.Error(err)
+		}
+		all = append(all, pid)
+	}
+	return all
+}
+
+// end sends SIGTERM to the process whose id is in a lock file, and waits until
+// it has let go of the file.
+func end(t *testing.T, lock string) {
+	t.Helper()
+	text, err := os.ReadFile(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -112,12 +112,17 @@ func (u *tenant) active(server string) {
 // answer's head and body.
 func ask(t *testing.T, pid int, path string) string {
 	t.Helper()
-	const script = `exec 3<>/dev/tcp/169.254.169.254/80; printf 'GET %s HTTP/1.0\r\n\r\n' "$0" >&3; cat <&3`
-	out, err := exec.Command("nsenter", "--target", strconv.Itoa(pid), "--net", "--", "timeout", "10", "bash", "-c", script, path).CombinedOutput()
+	out, err := metadataRequest(pid, path).CombinedOutput()
 	if err != nil {
 		t.Errorf("request from the instance: %v: %s", err, out)
 	}
 	return string(out)
+}
+
+// metadataRequest asks for path from the network of a process.
+func metadataRequest(pid int, path string) *exec.Cmd {
+	const script = `exec 3<>/dev/tcp/169.254.169.254/80; printf 'GET %s HTTP/1.0\r\n\r\n' "$0" >&3; cat <&3`
+	return exec.Command("nsenter", "--target", strconv.Itoa(pid), "--net", "--", "timeout", "10", "bash", "-c", script, path)
 }
 
 // TestKilledUpGoesOn: imprint up is killed. The instance runs on, the proxy says
@@ -143,10 +148,7 @@ func TestKilledUpGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	const theirs = prefix + "qrouter-x"
-	if out, err := exec.Command("ip", "netns", "add", theirs).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	defer exec.Command("ip", "netns", "delete", theirs).Run()
+	foreign := ofOthers(t, theirs)
 
 	first.stopped = true
 	first.cmd.Process.Signal(syscall.SIGKILL)
@@ -170,8 +172,31 @@ func TestKilledUpGoesOn(t *testing.T) {
 		t.Errorf("the router: %v", err)
 	}
 	second.stop(t)
+	if got := foreign(); !strings.Contains(got, "table inet imprint-x") || !strings.Contains(got, "brq-e2k") {
+		t.Errorf("what others own: %s", got)
+	}
 	left, _ := filepath.Glob("/run/netns/" + prefix + "*")
 	if len(left) != 1 || filepath.Base(left[0]) != theirs {
 		t.Errorf("namespaces left: %v; want %s alone", left, theirs)
+	}
+}
+
+// ofOthers makes what somebody else could own: a namespace with a name like
+// ours, and in it a bridge and an nftables table. It returns a look at them.
+func ofOthers(t *testing.T, netns string) func() string {
+	t.Helper()
+	run := func(name string, args ...string) string {
+		out, err := exec.Command(name, args...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%s %v: %v: %s", name, args, err, out)
+		}
+		return string(out)
+	}
+	run("ip", "netns", "add", netns)
+	t.Cleanup(func() { run("ip", "netns", "delete", netns) })
+	run("ip", "-n", netns, "link", "add", "brq-e2k", "type", "bridge")
+	run("ip", "netns", "exec", netns, "nft", "add", "table", "inet", "imprint-x")
+	return func() string {
+		return run("ip", "netns", "exec", netns, "nft", "list", "tables") + run("ip", "-n", netns, "link")
 	}
 }

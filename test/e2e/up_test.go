@@ -25,7 +25,13 @@ type running struct {
 // up starts imprint up and waits until it says that it is up.
 func up(t *testing.T, args ...string) *running {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(programs, "imprint"), append([]string{"up"}, args...)...)
+	return start(t, "imprint is up", append([]string{"up"}, args...)...)
+}
+
+// start starts a command that stays and waits until its log has ready.
+func start(t *testing.T, ready string, args ...string) *running {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(programs, "imprint"), args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +51,7 @@ func up(t *testing.T, args ...string) *running {
 		r.ended <- cmd.Wait()
 	}()
 	t.Cleanup(func() { r.stop(t) })
-	r.wait(t, "imprint is up")
+	r.wait(t, ready)
 	return r
 }
 
