@@ -350,7 +350,8 @@ func TestDevDisks(t *testing.T) {
 	}
 	d := DevDisks{root}
 	names := slices.Sorted(slices.Values(d.List()))
-	if diff := cmp.Diff([]string{"/dev/disk/by-label/CONFIG-2", "/dev/mapper/drive", "/dev/sdb", "/dev/sdc", "/dev/sr0", "/dev/vda1"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"/dev/disk/by-label/CIDATA", "/dev/disk/by-label/CONFIG-2",
+		"/dev/disk/by-label/cidata", "/dev/mapper/drive", "/dev/sdb", "/dev/sdc", "/dev/sr0", "/dev/vda1"}, names); diff != "" {
 		t.Error(diff)
 	}
 	for _, name := range names {

@@ -141,8 +141,9 @@ func TestOpenStackOfNova(t *testing.T) {
 				t.Error(d)
 			}
 			dir := "/openstack/2020-10-14/"
-			if d := cmp.Diff([]string{"/openstack", dir + "meta_data.json", dir + "user_data", dir + "vendor_data.json",
-				dir + "vendor_data2.json", dir + "network_data.json"}, a.asked); d != "" {
+			slices.Sort(a.asked) // all but the first are asked for at once
+			if d := cmp.Diff([]string{"/openstack", dir + "meta_data.json", dir + "network_data.json", dir + "user_data",
+				dir + "vendor_data.json", dir + "vendor_data2.json"}, a.asked); d != "" {
 				t.Error(d)
 			}
 			if string(i.NetworkData) != a.by[dir+"network_data.json"].Body || len(i.Tries) != 6 {
@@ -441,7 +442,7 @@ func TestDocumentThatFails(t *testing.T) {
 				t.Errorf("%+v, %v", i, err)
 			}
 			crawl := new(CrawlError)
-			if failures == 100 && (!errors.As(err, &crawl) || errors.Is(err, ErrUnreachable) || len(crawl.Tries) != 2+laterTries) {
+			if failures == 100 && (!errors.As(err, &crawl) || errors.Is(err, ErrUnreachable) || len(crawl.Tries) != 6+DefaultRetries) {
 				t.Errorf("%v, %+v", err, crawl)
 			}
 		})
@@ -500,7 +501,7 @@ func TestDetect(t *testing.T) {
 		{"first process", files{"/proc/1/environ": "container=lxc\x00product_name=OpenStack Nova\x00"}, "x86_64", Present, Possible},
 		{"unset", id("product_name", "\xff\xff\xff"), "i686", Absent, Absent},
 		{"another machine", id("product_name", "Laptop", "chassis_asset_tag", "OpenStack"), "x86_64", Absent, Absent},
-		{"arm", nil, "aarch64", Possible, Possible},
+		{"arm", nil, "aarch64", Absent, Absent},
 		{"amazon", id("product_uuid", "EC2E1916-9099-7CAF-FD21-012345ABCDEF", "product_serial", "ec2e1916-9099-7caf-fd21-012345abcdef"), "x86_64", Absent, Present},
 		{"amazon by half", id("product_uuid", "EC2E1916-9099-7CAF-FD21-012345ABCDEF", "product_serial", "1"), "x86_64", Absent, Absent},
 	} {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,11 +34,35 @@ type Disk interface {
 	Size() int64 // in bytes
 }
 
+// openDisks are all disks that can be opened, by the device's name, the last one
+// first: the order in which cloud-init tries them. Each is closed when the next
+// one is asked for.
+func openDisks(env Env) iter.Seq2[string, Disk] {
+	return func(yield func(string, Disk) bool) {
+		if env.Disks == nil {
+			return
+		}
+		names := slices.Sorted(slices.Values(env.Disks.List()))
+		for _, name := range slices.Backward(slices.Compact(names)) {
+			disk, err := env.Disks.Open(name)
+			if err != nil { // an optical drive without a medium is no news
+				env.log().Debug("volume not opened", "device", name, "error", err)
+				continue
+			}
+			more := yield(name, disk)
+			disk.Close()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
 // DevDisks are those of a system's /dev.
 type DevDisks struct{ Root *rootfs.Root }
 
 // List names the devices of /dev that can carry a volume, and what udev gave
-// the label of a config drive, by the name of the device itself.
+// the label of a config drive or a seed, by the name of the device itself.
 func (d DevDisks) List() []string {
 	var names []string
 	entries, _ := d.Root.ReadDir("/dev")
@@ -45,7 +71,7 @@ func (d DevDisks) List() []string {
 			names = append(names, path.Join("/dev", e.Name()))
 		}
 	}
-	for _, label := range []string{"config-2", "CONFIG-2"} {
+	for _, label := range []string{"config-2", "CONFIG-2", "cidata", "CIDATA"} {
 		name, err := d.Root.Path("/dev/disk/by-label/" + label)
 		if err != nil {
 			continue

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"iter"
 	"path"
-	"slices"
 )
 
 // drive is one place where a config drive is: a device, or a directory.
@@ -34,31 +33,20 @@ func drives(env Env) iter.Seq[drive] {
 				return
 			}
 		}
-		if env.Disks == nil {
-			return
-		}
-		names := slices.Sorted(slices.Values(env.Disks.List()))
-		for _, name := range slices.Backward(slices.Compact(names)) {
-			if !visit(env, name, yield) {
+		volumes(env, "config-2", "CONFIG-2")(yield)
+	}
+}
+
+// volumes are those that have one of the labels.
+func volumes(env Env, labels ...string) iter.Seq[drive] {
+	return func(yield func(drive) bool) {
+		for name, disk := range openDisks(env) {
+			volume, err := openLabelled(disk, disk.Size(), labels...)
+			if (err != nil || volume != nil) && !yield(drive{source: name, tree: fsTree{volume}, err: err}) {
 				return
 			}
 		}
 	}
-}
-
-// visit yields a disk if it is a config drive.
-func visit(env Env, name string, yield func(drive) bool) bool {
-	disk, err := env.Disks.Open(name)
-	if err != nil { // an optical drive without a medium is no news
-		env.log().Debug("volume not opened", "device", name, "error", err)
-		return true
-	}
-	defer disk.Close()
-	volume, err := openLabelled(disk, disk.Size(), "config-2", "CONFIG-2")
-	if err == nil && volume == nil {
-		return true
-	}
-	return yield(drive{source: name, tree: fsTree{volume}, err: err})
 }
 
 // fsTree is a volume as a tree.

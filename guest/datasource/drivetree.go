@@ -121,7 +121,7 @@ func (i *Instance) driveEC2(t tree) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	md, err := cloudconfig.ParseJSON(doc)
+	md, err := parseJSON(doc)
 	if err != nil {
 		i.Problems = append(i.Problems, fmt.Sprintf("%s: %v", name, err))
 		return nil

@@ -35,7 +35,7 @@ func (i *Instance) driveV1(t tree) (dsmode string, err error) {
 	}
 	js := cloudconfig.NewMap()
 	if doc, ok := docs["meta.js"]; ok {
-		if js, err = cloudconfig.ParseJSON(doc); err == nil && js.Kind != cloudconfig.KindMap {
+		if js, err = parseJSON(doc); err == nil && js.Kind != cloudconfig.KindMap {
 			err = errors.New("is no object")
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package datasource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -23,88 +22,136 @@ func (*Ec2) Name() string { return "Ec2" }
 
 // Detect knows Amazon's machines and some of others, and takes OpenStack's for
 // possible: an old one may have no tree of its own. Elsewhere cloud-init asks
-// too, if told so (strict_id); a boot there would wait in vain.
-func (*Ec2) Detect(env Env) Evidence {
-	e := Evidence{Source: "Ec2", Network: true, Verdict: Absent, Reason: "no DMI value is that of a cloud in EC2's manner"}
-	if cloud := ec2Cloud(env.Root); cloud != "unknown" {
-		e.Verdict, e.Reason = Present, "DMI values are those of "+cloud
-	} else if verdict, reason := detectOpenStack(env); verdict != Absent {
-		e.Verdict, e.Reason = Possible, reason
+// too, if told so (strict_id); here the administrator must name the source.
+func (e *Ec2) Detect(env Env) Evidence {
+	env = env.Identified()
+	found := env.detectNetwork(e.Name())
+	cloud, _ := env.Identity.Evidence.EC2Cloud()
+	switch openstack := env.Identity.Check("OpenStack"); {
+	case found.Verdict == Present && cloud == "" && e.set.StrictID == "true":
+		found.Verdict, found.Reason = Absent, "strict_id is true, and the machine is of no cloud that is known"
+	case found.Verdict == Absent && openstack.Identity && env.Identity.Named == "":
+		found.Verdict, found.Reason = Possible, openstack.Reason
 	}
-	return e
+	return found
 }
 
-// ec2Cloud: cloud-init 22.4, tools/ds-identify, ec2_identify_platform.
-func ec2Cloud(root Files) string {
-	serial, vendor := dmi(root, "product_serial"), dmi(root, "sys_vendor")
-	uuid := strings.ToLower(dmi(root, "product_uuid"))
-	switch {
-	case strings.HasSuffix(serial, ".brightbox.com"):
-		return "brightbox"
-	case strings.HasSuffix(dmi(root, "chassis_asset_tag"), ".zstack.io"):
-		return "zstack"
-	case vendor == "e24cloud":
-		return "e24cloud"
-	case vendor == "3DS Outscale" && dmi(root, "product_name") == "3DS Outscale VM":
-		return "outscale"
-	case strings.HasPrefix(uuid, "ec2") && strings.EqualFold(uuid, serial):
-		return "aws"
-	}
-	return "unknown"
+// form is what differs between services in EC2's manner.
+type form struct {
+	source, cloud string
+	urls          []string
+	// versions are those that tell more than the least one, newest first.
+	versions []string
+	least    string
 }
 
-// Crawl walks meta-data of version 2009-04-04, or of latest, and reads
-// user-data.
+// ec2Form is Amazon's, and of those that serve the same. The address by IPv6
+// and the one by name are cloud-init's, too.
+func ec2Form(cloud string) form {
+	return form{
+		source: "Ec2", cloud: cloud, urls: []string{DefaultURL, "http://[fd00:ec2::254]"},
+		versions: []string{"2021-03-23", "2018-09-24", "2016-09-02"}, least: "2009-04-04",
+	}
+}
+
+// Crawl reads meta-data and user-data of the newest version that is known, on
+// Amazon's machines with a session token and with the identity document.
 func (e *Ec2) Crawl(ctx context.Context, env Env) (*Instance, error) {
-	f := newFetcher(env, e.set)
-	defer f.close()
-	i, err := crawlEC2(ctx, env, f)
-	if err != nil {
-		return nil, &CrawlError{Source: e.Name(), Tries: f.tries, Err: err}
+	env = env.Identified()
+	cloud, _ := env.Identity.Evidence.EC2Cloud()
+	if cloud == "" {
+		cloud = "unknown"
 	}
-	i.Tries = f.tries
-	return i, nil
+	return crawlEC2(ctx, env, e.set, ec2Form(cloud))
 }
 
-func crawlEC2(ctx context.Context, env Env, f *fetcher) (*Instance, error) {
+func crawlEC2(ctx context.Context, env Env, set Settings, form form) (*Instance, error) {
+	if len(set.URLs) == 0 {
+		set.URLs = form.urls
+	}
+	f := newFetcher(env, set)
+	ctx, cancel := f.begin(ctx, form.source)
+	defer cancel()
 	i := &Instance{
-		Name: "Ec2", Class: "DataSourceEc2", CloudName: ec2Cloud(env.Root), Platform: "ec2",
-		Subplatform: "metadata (" + env.baseURL() + ")", URL: env.baseURL(),
+		Name: form.source, Class: "DataSource" + form.source, CloudName: form.cloud, Platform: "ec2",
 	}
-	if err := i.connect(ctx, env); err != nil {
-		return nil, err
+	err := i.crawlEC2(ctx, f, form)
+	return f.done(form.source, i, err)
+}
+
+func (i *Instance) crawlEC2(ctx context.Context, f *fetcher, form form) error {
+	if err := i.connect(ctx, f); err != nil {
+		return err
 	}
-	version, list, err := ec2Version(ctx, f)
+	aws := form.cloud == "aws"
+	if aws {
+		if err := f.useToken(ctx); err != nil {
+			return err
+		}
+	}
+	version, list, err := form.version(ctx, f)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	w := walker{f: f}
-	md, err := w.tree(ctx, version+"/meta-data/", list, 0)
+	i.at(f)
+	md, problems, err := readTree(ctx, f, version+"/meta-data/", list)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if i.UserData, err = f.get(ctx, version+"/user-data"); err != nil && !isStatus(err, http.StatusNotFound) {
-		return nil, fmt.Errorf("read user-data: %w", err)
+		return fmt.Errorf("read user-data: %w", err)
 	}
-	i.MetaData, i.EC2, i.Problems = md, md, w.problems
-	return i, i.ec2Values(md)
+	i.MetaData, i.EC2, i.Problems = md, md, problems
+	var document *cloudconfig.Node
+	if aws {
+		if document, err = i.identityDocument(ctx, f, version); err != nil {
+			return err
+		}
+	}
+	return i.ec2Values(md, document)
 }
 
-func ec2Version(ctx context.Context, f *fetcher) (version, list string, err error) {
-	for _, version := range []string{"/2009-04-04", "/latest"} {
-		b, err := f.get(ctx, version+"/meta-data/")
+// version is the newest that is served, and the list at its meta-data. One of
+// which no version is known has latest, perhaps.
+func (form form) version(ctx context.Context, f *fetcher) (version string, list []byte, err error) {
+	for _, v := range append(slices.Clone(form.versions), form.least, "latest") {
+		body, err := f.get(ctx, "/"+v+"/meta-data/")
 		if err == nil {
-			return version, string(b), nil
+			return "/" + v, body, nil
 		}
 		if !isStatus(err, http.StatusNotFound) {
-			return "", "", fmt.Errorf("read meta-data: %w", err)
+			return "", nil, fmt.Errorf("read meta-data: %w", err)
 		}
 	}
-	return "", "", fmt.Errorf("%w: no meta-data", ErrNotServed)
+	return "", nil, fmt.Errorf("%w: no meta-data at %s", ErrNotServed, f.base)
 }
 
-func (i *Instance) ec2Values(md *cloudconfig.Node) error {
-	if i.InstanceID = text(md, "instance-id"); !validID(i.InstanceID) {
+// identityDocument is Amazon's, signed by it; it goes before the metadata.
+func (i *Instance) identityDocument(ctx context.Context, f *fetcher, version string) (*cloudconfig.Node, error) {
+	path := version + "/dynamic/instance-identity/document"
+	body, err := f.get(ctx, path)
+	if isStatus(err, http.StatusNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read identity document: %w", err)
+	}
+	doc, err := parseJSON(body)
+	if err != nil {
+		i.Problems = append(i.Problems, f.base+path+": "+err.Error())
+		return nil, nil
+	}
+	return doc, nil
+}
+
+// ec2Values takes over what has a name of its own; document is nil but on
+// Amazon's machines. cloud-init 22.4: sources/DataSourceEc2.py.
+func (i *Instance) ec2Values(md, document *cloudconfig.Node) error {
+	i.standard()
+	if i.InstanceID = text(document, "instanceId"); i.InstanceID == "" {
+		i.InstanceID = text(md, "instance-id")
+	}
+	if !validID(i.InstanceID) {
 		return fmt.Errorf("instance-id %.60q", i.InstanceID)
 	}
 	if h := text(md, "local-hostname"); h != "" {
@@ -112,8 +159,11 @@ func (i *Instance) ec2Values(md *cloudconfig.Node) error {
 	}
 	i.addKeys(md.Get("public-keys"))
 	i.AvailabilityZone = text(md, "placement", "availability-zone")
-	if n := len(i.AvailabilityZone); n > 0 {
-		i.Region = i.AvailabilityZone[:n-1]
+	if az := text(document, "availabilityZone"); az != "" {
+		i.AvailabilityZone = az
+	}
+	if i.Region = text(document, "region"); i.Region == "" && i.AvailabilityZone != "" {
+		i.Region = i.AvailabilityZone[:len(i.AvailabilityZone)-1]
 	}
 	return nil
 }
@@ -123,13 +173,6 @@ const (
 	maxLeaves = 256
 	maxLevels = 6
 )
-
-// walker turns an EC2 tree into one value.
-type walker struct {
-	f        *fetcher
-	asked    int
-	problems []string
-}
 
 // entry is a line of a directory: where it is and what it is called.
 type entry struct {
@@ -176,43 +219,97 @@ func safePath(p string) bool {
 	return true
 }
 
-func (w *walker) tree(ctx context.Context, dir, list string, level int) (*cloudconfig.Node, error) {
-	if level > maxLevels {
-		return nil, fmt.Errorf("%s: more than %d levels", dir, maxLevels)
-	}
-	var pairs []cloudconfig.Pair
-	for _, e := range entries(list) {
-		n, err := w.entry(ctx, dir, e, level)
-		if err != nil {
-			return nil, err
-		}
-		if n != nil {
-			pairs = append(pairs, cloudconfig.Pair{Key: cloudconfig.NewString(e.name), Value: n})
-		}
-	}
-	return cloudconfig.NewMap(pairs...), nil
+// branch is a directory that is being read.
+type branch struct {
+	path string
+	list []byte // nil: still to be read
+	key  string
+	kids []*branch
+	leaf *cloudconfig.Node
+	gone bool
 }
 
-func (w *walker) entry(ctx context.Context, dir string, e entry, level int) (*cloudconfig.Node, error) {
-	if w.asked++; w.asked > maxLeaves {
-		return nil, errors.New("meta-data has too many entries")
+// readTree turns a directory and all below it into one value, level by level,
+// several documents at once. list is the directory's own text, nil to read it.
+// The problems name what is listed and not there.
+func readTree(ctx context.Context, f *fetcher, dir string, list []byte) (*cloudconfig.Node, []string, error) {
+	if list == nil {
+		body, err := f.get(ctx, dir)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read meta-data: %w", err)
+		}
+		list = body
 	}
-	path := dir + e.path
-	if e.dir {
-		path += "/"
+	root := &branch{path: dir, list: list}
+	var problems []string
+	asked := 0
+	for level, dirs := 0, []*branch{root}; len(dirs) > 0; level++ {
+		if level > maxLevels {
+			return nil, nil, fmt.Errorf("%s%s: more than %d levels", f.base, dirs[0].path, maxLevels)
+		}
+		var next []*branch
+		for _, d := range dirs {
+			next = append(next, d.open()...)
+		}
+		if asked += len(next); asked > maxLeaves {
+			return nil, nil, fmt.Errorf("%s%s: more than %d entries", f.base, dir, maxLeaves)
+		}
+		gone, err := readBranches(ctx, f, next)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read meta-data: %w", err)
+		}
+		problems = append(problems, gone...)
+		dirs = slices.DeleteFunc(next, func(b *branch) bool { return b.list == nil })
 	}
-	body, err := w.f.get(ctx, path)
-	if isStatus(err, http.StatusNotFound) {
-		w.problems = append(w.problems, path+": listed, but not there")
-		return nil, nil
+	return root.node(), problems, nil
+}
+
+// open makes the entries of a directory.
+func (b *branch) open() []*branch {
+	for _, e := range entries(string(b.list)) {
+		kid := &branch{path: b.path + e.path, key: e.name}
+		if e.dir {
+			kid.path += "/"
+		}
+		b.kids = append(b.kids, kid)
 	}
+	return b.kids
+}
+
+func readBranches(ctx context.Context, f *fetcher, all []*branch) (problems []string, err error) {
+	var paths []string
+	for _, b := range all {
+		paths = append(paths, b.path)
+	}
+	bodies, err := f.all(ctx, paths)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, err
 	}
-	if e.dir {
-		return w.tree(ctx, path, string(body), level+1)
+	for n, b := range all {
+		switch {
+		case bodies[n] == nil:
+			b.gone = true
+			problems = append(problems, f.base+b.path+": listed, but not there")
+		case strings.HasSuffix(b.path, "/"):
+			b.list = bodies[n]
+		default:
+			b.leaf = leaf(string(bodies[n]))
+		}
 	}
-	return leaf(string(body)), nil
+	return problems, nil
+}
+
+func (b *branch) node() *cloudconfig.Node {
+	if b.leaf != nil {
+		return b.leaf
+	}
+	var pairs []cloudconfig.Pair
+	for _, kid := range b.kids {
+		if !kid.gone {
+			pairs = append(pairs, cloudconfig.Pair{Key: cloudconfig.NewString(kid.key), Value: kid.node()})
+		}
+	}
+	return cloudconfig.NewMap(pairs...)
 }
 
 // leaf is an object if it reads as one, a list of lines if there are several.

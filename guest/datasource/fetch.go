@@ -7,42 +7,54 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 )
 
 const (
 	// maxDocument bounds one answer; Nova's user data have 64 KiB at most.
 	maxDocument = 8 << 20
+	// maxTries bounds what is remembered of a crawl.
+	maxTries = 512
 	// dialTimeout bounds the wait for a connection: the address is one hop
 	// away, or nobody's.
 	dialTimeout = 2 * time.Second
-	// laterTries is how often a document is asked for once the service has
-	// answered at all.
-	laterTries   = 4
+	// parallel is how many documents are asked for at once.
+	parallel     = 5
 	maxRedirects = 3
 	userAgent    = "imprint-guest"
 )
 
 // statusError is an answer that is not 200.
-type statusError int
+type statusError struct {
+	code  int
+	after time.Duration // the service's wish (Retry-After), 0 without one
+}
 
 func (e statusError) Error() string {
-	return fmt.Sprintf("status %d %s", int(e), http.StatusText(int(e)))
+	return fmt.Sprintf("status %d %s", e.code, http.StatusText(e.code))
 }
 
 func isStatus(err error, code int) bool {
 	var s statusError
-	return errors.As(err, &s) && int(s) == code
+	return errors.As(err, &s) && s.code == code
 }
 
-// fetcher asks one metadata service and remembers every try.
+// fetcher asks one metadata service and remembers every try. Safe for concurrent
+// use once it has a base.
 type fetcher struct {
-	env      Env
-	set      Settings
-	client   *http.Client
-	started  time.Time
+	env     Env
+	set     Settings
+	client  *http.Client
+	started time.Time
+	// base is the address that answered, "" until one did.
+	base string
+
+	mu       sync.Mutex
 	answered bool
 	tries    []Try
+	token    string // IMDSv2's; a secret
 }
 
 func newFetcher(env Env, set Settings) *fetcher {
@@ -51,18 +63,41 @@ func newFetcher(env Env, set Settings) *fetcher {
 		// No proxy, whatever the environment says, and no decompression: it
 		// would get around the limit.
 		transport = &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			DisableCompression:  true,
-			MaxIdleConnsPerHost: 1,
+			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			DisableCompression:     true,
+			MaxIdleConnsPerHost:    parallel,
+			MaxResponseHeaderBytes: 64 << 10,
 		}
 	}
+	set = set.withDefaults()
+	if env.BaseURL != "" {
+		set.URLs = []string{env.BaseURL}
+	}
 	return &fetcher{
-		env: env, set: set.withDefaults(), started: time.Now(),
+		env: env, set: set, started: time.Now(),
 		client: &http.Client{Transport: transport, CheckRedirect: sameHost},
 	}
 }
 
-func (f *fetcher) close() { f.client.CloseIdleConnections() }
+// begin bounds a crawl in time, whatever the service does.
+func (f *fetcher) begin(ctx context.Context, source string) (context.Context, context.CancelFunc) {
+	f.env.log().Info("metadata asked for", "source", source, "urls", f.set.URLs, "max_wait", f.set.MaxWait)
+	return context.WithTimeoutCause(ctx, max(f.set.MaxWait, 0)+maxCrawl, errTooSlow)
+}
+
+var errTooSlow = fmt.Errorf("not read within %s", maxCrawl)
+
+// done ends a crawl: it makes i's tries, or the error, complete.
+func (f *fetcher) done(source string, i *Instance, err error) (*Instance, error) {
+	f.client.CloseIdleConnections()
+	took := time.Since(f.started).Round(time.Millisecond)
+	if err != nil {
+		return nil, &CrawlError{Source: source, Tries: f.tries, Err: err}
+	}
+	i.Tries = f.tries
+	f.env.log().Info("metadata read", "source", source, "url", f.base, "requests", len(f.tries), "took", took)
+	return i, nil
+}
 
 // sameHost follows redirects within the service only; any other is an answer
 // like any that is not 200.
@@ -74,46 +109,89 @@ func sameHost(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// get reads a document. It asks again after an answer that says nothing of the
-// document (429, 5xx) and after none: as long as MaxWait while nobody has ever
-// answered, else a few times. The error is a statusError, [ErrUnreachable] or
-// the context's.
+// get reads a document. Until an address has answered, all are asked, as long
+// as MaxWait. After that the document is asked for again, a few times, after an
+// answer that says nothing of it (429, 5xx) and after none. The error names the
+// address; it is a statusError, [ErrUnreachable] or the context's.
 func (f *fetcher) get(ctx context.Context, path string) ([]byte, error) {
+	return f.request(ctx, http.MethodGet, path)
+}
+
+func (f *fetcher) request(ctx context.Context, method, path string) ([]byte, error) {
+	if f.base == "" {
+		return f.first(ctx, method, path)
+	}
 	for attempt := 1; ; attempt++ {
-		body, err := f.try(ctx, path, attempt)
-		switch {
-		case err == nil:
+		body, err := f.try(ctx, method, f.base, path, attempt)
+		if err == nil {
 			return body, nil
-		case ctx.Err() != nil:
-			return nil, f.lost(context.Cause(ctx))
-		case !worthRetry(err):
-			return nil, err
-		case f.answered && attempt >= laterTries, !f.answered && time.Since(f.started) >= f.set.MaxWait:
-			return nil, f.lost(err)
 		}
-		if err := sleep(ctx, pause(attempt)); err != nil {
-			return nil, f.lost(err)
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if ctx.Err() != nil || !worthRetry(err) || attempt > f.set.Retries {
+			return nil, fmt.Errorf("%s%s: %w", f.base, path, err)
+		}
+		if err := sleep(ctx, f.pause(attempt, err)); err != nil {
+			return nil, fmt.Errorf("%s%s: %w", f.base, path, err)
 		}
 	}
 }
 
-// lost marks an error as that of a service that never answered.
-func (f *fetcher) lost(err error) error {
-	if f.answered {
-		return err
+// all reads several documents at once, in the order of paths. err is of the
+// first one that failed; ones that are not there (404) are nil.
+func (f *fetcher) all(ctx context.Context, paths []string) ([][]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	bodies, errs := make([][]byte, len(paths)), make([]error, len(paths))
+	turns := make(chan struct{}, parallel)
+	var wg sync.WaitGroup
+	for n, path := range paths {
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			bodies[n], errs[n] = f.get(ctx, path)
+			if errs[n] != nil && !isStatus(errs[n], http.StatusNotFound) {
+				cancel()
+			}
+		})
 	}
-	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	wg.Wait()
+	var failed error
+	for n, err := range errs {
+		switch {
+		case err == nil:
+			if bodies[n] == nil {
+				bodies[n] = []byte{}
+			}
+		case isStatus(err, http.StatusNotFound):
+		case failed == nil, errors.Is(failed, context.Canceled):
+			failed = err
+		}
+	}
+	return bodies, failed
 }
 
 func worthRetry(err error) bool {
 	var s statusError
 	if errors.As(err, &s) {
-		return s == http.StatusTooManyRequests || s >= 500
+		return s.code == http.StatusTooManyRequests || s.code >= 500
 	}
 	return !errors.Is(err, errTooLarge)
 }
 
-func pause(attempt int) time.Duration {
+// maxPause bounds the wait that a service may ask for.
+const maxPause = 10 * time.Second
+
+// pause grows, unless the configuration or the service says how long it is.
+func (f *fetcher) pause(attempt int, err error) time.Duration {
+	var s statusError
+	if errors.As(err, &s) && s.after > 0 {
+		return min(s.after, maxPause)
+	}
+	if f.set.Pause > 0 {
+		return f.set.Pause
+	}
 	return min(200*time.Millisecond<<min(attempt-1, 8), 2*time.Second)
 }
 
@@ -128,9 +206,25 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (f *fetcher) try(ctx context.Context, path string, attempt int) ([]byte, error) {
-	t := Try{URL: f.env.baseURL() + path, Attempt: attempt, At: f.env.now()}
-	body, status, err := f.once(ctx, t.URL)
+// try asks once, and once more where only the token was missing or too old.
+func (f *fetcher) try(ctx context.Context, method, base, path string, attempt int) ([]byte, error) {
+	f.mu.Lock()
+	had := f.token
+	f.mu.Unlock()
+	body, err := f.record(ctx, method, base, path, attempt, had)
+	if !isStatus(err, http.StatusUnauthorized) || method == http.MethodPut {
+		return body, err
+	}
+	token, terr := f.renew(ctx, base, had)
+	if terr != nil {
+		return nil, errors.Join(err, terr)
+	}
+	return f.record(ctx, method, base, path, attempt, token)
+}
+
+func (f *fetcher) record(ctx context.Context, method, base, path string, attempt int, token string) ([]byte, error) {
+	t := Try{URL: shown(base + path), Attempt: attempt, At: f.env.now()}
+	body, status, err := f.once(ctx, method, base+path, token)
 	t.Took, t.Status = f.env.now().Sub(t.At), status
 	log := f.env.log().With("url", t.URL, "attempt", attempt, "took", t.Took)
 	switch {
@@ -141,9 +235,13 @@ func (f *fetcher) try(ctx context.Context, path string, attempt int) ([]byte, er
 		log.Debug("metadata not there")
 	default:
 		t.Error = err.Error()
-		log.Info("metadata not read", "error", err)
+		log.Info("metadata not read", "error", err, "waited", time.Since(f.started).Round(time.Second), "max_wait", f.set.MaxWait)
 	}
-	f.tries = append(f.tries, t)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.tries) < maxTries {
+		f.tries = append(f.tries, t)
+	}
 	// An answer from something in between (502, 503, 504) is not the service's.
 	if status != 0 && status < 500 {
 		f.answered = true
@@ -153,22 +251,28 @@ func (f *fetcher) try(ctx context.Context, path string, attempt int) ([]byte, er
 
 var errTooLarge = errors.New("document is too large")
 
-func (f *fetcher) once(ctx context.Context, url string) ([]byte, int, error) {
+func (f *fetcher) once(ctx context.Context, method, url, token string) ([]byte, int, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.set.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return nil, 0, err
 	}
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Accept", "*/*")
+	if method == http.MethodPut {
+		req.Header.Set(tokenTTL, tokenSeconds)
+	} else if token != "" {
+		req.Header.Set(tokenHeader, token)
+	}
 	resp, err := f.client.Do(req)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, resp.StatusCode, statusError(resp.StatusCode)
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return nil, resp.StatusCode, statusError{resp.StatusCode, time.Duration(min(max(seconds, 0), 3600)) * time.Second}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	if err == nil && len(body) > maxDocument {

@@ -1,7 +1,10 @@
 package datasource
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 
@@ -12,7 +15,7 @@ import (
 // Instance is everything that one source found. It is a plain value; it is
 // kept as JSON between the stages of a boot.
 type Instance struct {
-	// Name is the source's: ConfigDrive, OpenStack, Ec2, None.
+	// Name is the source's: NoCloud, ConfigDrive, OpenStack, Ec2, AliYun, None.
 	Name string `json:"name"`
 	// Class is the source's name in status.json and logs, as cloud-init has
 	// it: DataSourceOpenStack, or DataSourceOpenStackLocal if it was read
@@ -27,9 +30,11 @@ type Instance struct {
 	Platform    string `json:"platform"`
 	Subplatform string `json:"subplatform"`
 	// URL is the metadata address that answered; Drive is the device, or the
-	// directory, that a config drive was read from.
+	// directory, that a config drive was read from; Seed is where NoCloud's
+	// data came from, as cloud-init says it.
 	URL   string `json:"url,omitempty"`
 	Drive string `json:"drive,omitempty"`
+	Seed  string `json:"seed,omitempty"`
 
 	InstanceID string `json:"instance_id"`
 	// LocalHostname is the host name without domain, FQDN the same with it if
@@ -44,10 +49,13 @@ type Instance struct {
 	// and local-hostname added; EC2 is the EC2 tree, nil if it was not read.
 	MetaData *cloudconfig.Node `json:"meta_data,omitempty"`
 	EC2      *cloudconfig.Node `json:"ec2_metadata,omitempty"`
-	// NetworkData is network_data.json as it came; nil if there is none.
-	// Interfaces is an older form of it, that of interfaces(5).
-	NetworkData []byte `json:"network_data,omitempty"`
-	Interfaces  []byte `json:"interfaces,omitempty"`
+	// NetworkConfig is the configuration in one of cloud-init's own forms,
+	// version 1 or 2; nil if the source has none. NetworkData is
+	// network_data.json as it came. Interfaces is an older form of it, that of
+	// interfaces(5). Of these the first counts.
+	NetworkConfig *cloudconfig.Node `json:"network_config,omitempty"`
+	NetworkData   []byte            `json:"network_data,omitempty"`
+	Interfaces    []byte            `json:"interfaces,omitempty"`
 	// Files are to be written into the system, once, in this order. They are
 	// not kept.
 	Files []File `json:"-"`
@@ -75,6 +83,8 @@ type File struct {
 // "DataSourceConfigDrive [net,ver=2][source=/dev/sr0]".
 func (i *Instance) String() string {
 	switch {
+	case i.Seed != "":
+		return fmt.Sprintf("%s [seed=%s][dsmode=%s]", i.Class, i.Seed, i.Mode)
 	case i.Version == 0:
 		return i.Class
 	case i.Drive != "":
@@ -100,6 +110,46 @@ func (i *Instance) Network(nics []netstate.NIC) (state *netstate.State, problems
 
 // Line is the content of the file datasource in the instance's directory.
 func (i *Instance) Line() string { return i.Class + ": " + i.String() }
+
+// standard takes over what any source's metadata may say under the same names.
+// cloud-init 22.4: sources/__init__.py, DataSource.availability_zone, region,
+// cloud_name.
+func (i *Instance) standard() {
+	i.AvailabilityZone = firstText(i.MetaData, []string{"availability-zone"}, []string{"availability_zone"}, []string{"placement", "availability-zone"})
+	i.Region = text(i.MetaData, "region")
+	if n := i.MetaData.Get("cloud-name"); n != nil && n.Kind == cloudconfig.KindString && n.String() != "" {
+		i.CloudName = strings.ToLower(n.String())
+	}
+}
+
+func firstText(n *cloudconfig.Node, paths ...[]string) string {
+	for _, p := range paths {
+		if s := text(n, p...); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// CloudID is the standard key cloud_id: the cloud's name, made exact by the
+// region for the partitions of some clouds, or the platform where the cloud is
+// not known.
+// cloud-init 22.4: sources/__init__.py, canonical_cloud_id.
+func (i *Instance) CloudID() string {
+	const unknown = "unknown"
+	name := i.CloudName
+	if name == "" || name == unknown {
+		return i.Platform
+	}
+	for _, part := range []struct{ prefix, cloud, id string }{
+		{"cn-", "aws", "aws-china"}, {"us-gov-", "aws", "aws-gov"}, {"china", "azure", "azure-china"},
+	} {
+		if name == part.cloud && strings.HasPrefix(i.Region, part.prefix) {
+			return part.id
+		}
+	}
+	return name
+}
 
 // setHostname takes what a source calls local-hostname, which may be a whole
 // name or, on old clouds, an address.
@@ -139,6 +189,19 @@ func (i *Instance) addKeys(n *cloudconfig.Node) {
 			}
 		}
 	}
+}
+
+// parseJSON reads a document; the error says at which byte.
+func parseJSON(doc []byte) (*cloudconfig.Node, error) {
+	n, err := cloudconfig.ParseJSON(doc)
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return nil, fmt.Errorf("byte %d: %w", syntax.Offset, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fmt.Errorf("byte %d: %w", len(doc), err)
+	}
+	return n, err
 }
 
 // text is a scalar's text at a path, "" where there is none.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -20,71 +19,43 @@ type OpenStack struct{ set Settings }
 // NewOpenStack makes the source.
 func NewOpenStack(s Settings) *OpenStack { return &OpenStack{s} }
 
-// Product names of machines that OpenStack made; the second is RDO's.
-const (
-	nova    = "OpenStack Nova"
-	compute = "OpenStack Compute"
-)
-
 // Name is OpenStack.
 func (*OpenStack) Name() string { return "OpenStack" }
 
 // Detect accepts the product names and chassis tags of OpenStack and of clouds
-// built with it. Only PCs are sure to have them.
-func (*OpenStack) Detect(env Env) Evidence {
-	verdict, reason := detectOpenStack(env)
-	return Evidence{Source: "OpenStack", Verdict: verdict, Network: true, Reason: reason}
-}
+// built with it. Departing from cloud-init 22.4, a machine whose architecture has
+// no such values is not taken for one (CVE-2024-6174; so does cloud-init 25.1.3).
+func (o *OpenStack) Detect(env Env) Evidence { return env.detectNetwork(o.Name()) }
 
-func detectOpenStack(env Env) (Verdict, string) {
-	if p := dmi(env.Root, "product_name"); p == nova || p == compute {
-		return Present, "DMI product name is " + p
-	}
-	tags := []string{nova, compute, "HUAWEICLOUD", "OpenTelekomCloud", "SAP CCloud VM"}
-	if tag := dmi(env.Root, "chassis_asset_tag"); slices.Contains(tags, tag) {
-		return Present, "DMI chassis asset tag is " + tag
-	}
-	if initEnv(env.Root, "product_name") == nova {
-		return Present, "the first process has product_name=" + nova
-	}
-	if !isPC(env.Arch) {
-		return Possible, "machines of this architecture have no reliable DMI values"
-	}
-	return Absent, "no DMI value is OpenStack's"
-}
-
-func isPC(arch string) bool {
-	if arch == "" {
-		arch = runtime.GOARCH
-	}
-	return arch == "amd64" || arch == "x86_64" || len(arch) == 4 && arch[0] == 'i' && arch[2:] == "86" || arch == "386"
-}
-
-// Crawl reads the version list and the newest version's documents: six
-// requests. The EC2 tree, which cloud-init reads as well, stays unread: twenty
-// more requests would tell only what is here already.
+// Crawl reads the version list and then the newest version's documents at once:
+// six requests. The EC2 tree, which cloud-init reads as well, stays unread
+// unless the settings ask for it: some twenty-five more requests would tell
+// only the names of disks that is not here already.
 //
 // meta_data.json must be there. Any other document may be missing (404); if
 // it cannot be read for another reason the crawl fails, where cloud-init would
 // set the instance up, once and for all, without its user data.
 func (o *OpenStack) Crawl(ctx context.Context, env Env) (*Instance, error) {
-	f := newFetcher(env, o.set)
-	defer f.close()
-	i, err := crawlOpenStack(ctx, env, f)
-	if err != nil {
-		return nil, &CrawlError{Source: o.Name(), Tries: f.tries, Err: err}
+	set := o.set
+	if len(set.URLs) == 0 {
+		set.URLs = []string{DefaultURL}
+		if u := env.linkLocalURL(); u != "" {
+			set.URLs = append(set.URLs, u)
+		}
 	}
-	i.Tries = f.tries
-	return i, nil
+	f := newFetcher(env, set)
+	ctx, cancel := f.begin(ctx, o.Name())
+	defer cancel()
+	i, err := crawlOpenStack(ctx, f)
+	return f.done(o.Name(), i, err)
 }
 
-func crawlOpenStack(ctx context.Context, env Env, f *fetcher) (*Instance, error) {
+func crawlOpenStack(ctx context.Context, f *fetcher) (*Instance, error) {
 	i := &Instance{
 		Name: "OpenStack", Class: "DataSourceOpenStack", Mode: "net", Version: 2,
 		CloudName: "openstack", Platform: "openstack",
-		Subplatform: "metadata (" + env.baseURL() + ")", URL: env.baseURL(),
 	}
-	if err := i.connect(ctx, env); err != nil {
+	if err := i.connect(ctx, f); err != nil {
 		return nil, err
 	}
 	list, err := f.get(ctx, "/openstack")
@@ -94,7 +65,9 @@ func crawlOpenStack(ctx context.Context, env Env, f *fetcher) (*Instance, error)
 	if err != nil {
 		return nil, fmt.Errorf("read versions: %w", err)
 	}
-	docs, err := readDocuments(ctx, f, "/openstack/"+pickVersion(string(list))+"/")
+	i.at(f)
+	dir := "/openstack/" + pickVersion(string(list)) + "/"
+	docs, err := readDocuments(ctx, f, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -103,23 +76,49 @@ func crawlOpenStack(ctx context.Context, env Env, f *fetcher) (*Instance, error)
 		err = i.mode(dsmode)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("meta_data.json: %w", err)
+		return nil, named(f.base+dir+"meta_data.json", err)
 	}
 	i.UserData, i.NetworkData = docs["user_data"], docs["network_data.json"]
 	i.VendorData = i.vendorData("vendor_data.json", docs)
 	i.VendorData2 = i.vendorData("vendor_data2.json", docs)
+	if f.set.EC2Tree {
+		i.ec2Tree(ctx, f)
+	}
 	return i, nil
 }
 
-// connect makes the way to the service, where that is for the source to do.
-func (i *Instance) connect(ctx context.Context, env Env) error {
-	if env.Connect == nil {
+// ec2Tree adds the EC2 tree as cloud-init does: one that cannot be read is
+// empty. cloud-init 22.4 asks for it at latest.
+func (i *Instance) ec2Tree(ctx context.Context, f *fetcher) {
+	i.EC2 = cloudconfig.NewMap()
+	md, problems, err := readTree(ctx, f, "/latest/meta-data/", nil)
+	if err != nil {
+		i.Problems = append(i.Problems, "EC2 metadata: "+err.Error())
+		return
+	}
+	i.EC2, i.Problems = md, append(i.Problems, problems...)
+}
+
+// at takes over the address that answered.
+func (i *Instance) at(f *fetcher) { i.URL, i.Subplatform = f.base, "metadata ("+f.base+")" }
+
+// connect makes the way to the service, where that is for the source to do. A
+// network without IPv4 has no lease to give, but may serve at a link-local
+// address.
+func (i *Instance) connect(ctx context.Context, f *fetcher) error {
+	if f.env.Connect == nil {
 		return nil
 	}
 	i.Class += "Local"
-	if err := env.Connect(ctx); err != nil {
+	err := f.env.Connect(ctx)
+	if err == nil {
+		return nil
+	}
+	f.set.URLs = slices.DeleteFunc(slices.Clone(f.set.URLs), func(u string) bool { return !strings.Contains(u, "://[fe80:") })
+	if len(f.set.URLs) == 0 || ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
+	f.env.log().Info("no lease, the link-local address is asked", "error", err, "urls", f.set.URLs)
 	return nil
 }
 
@@ -140,16 +139,22 @@ func documents() []string {
 }
 
 func readDocuments(ctx context.Context, f *fetcher, dir string) (map[string][]byte, error) {
-	docs := map[string][]byte{}
+	var paths []string
 	for _, name := range documents() {
-		body, err := f.get(ctx, dir+name)
-		if isStatus(err, http.StatusNotFound) && name != "meta_data.json" {
-			continue
+		paths = append(paths, dir+name)
+	}
+	bodies, err := f.all(ctx, paths)
+	if err != nil {
+		return nil, fmt.Errorf("read documents: %w", err)
+	}
+	docs := map[string][]byte{}
+	for n, name := range documents() {
+		if bodies[n] != nil {
+			docs[name] = bodies[n]
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", name, err)
-		}
-		docs[name] = body
+	}
+	if docs["meta_data.json"] == nil {
+		return nil, fmt.Errorf("%s%smeta_data.json: %w", f.base, dir, statusError{code: http.StatusNotFound})
 	}
 	return docs, nil
 }
@@ -157,7 +162,7 @@ func readDocuments(ctx context.Context, f *fetcher, dir string) (map[string][]by
 // metaData takes over meta_data.json; cloud-init's two names are added. dsmode
 // is the property by which a user decides when the data apply.
 func (i *Instance) metaData(doc []byte) (dsmode string, err error) {
-	md, err := cloudconfig.ParseJSON(doc)
+	md, err := parseJSON(doc)
 	if err != nil {
 		return "", err
 	}
@@ -174,7 +179,7 @@ func (i *Instance) metaData(doc []byte) (dsmode string, err error) {
 	}
 	i.MetaData = md.With("instance-id", cloudconfig.NewString(i.InstanceID))
 	i.addKeys(md.Get("public_keys"))
-	i.AvailabilityZone = text(md, "availability_zone")
+	i.standard()
 	return text(md, "meta", "dsmode"), nil
 }
 

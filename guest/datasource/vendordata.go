@@ -14,7 +14,7 @@ func (i *Instance) vendorData(name string, docs map[string][]byte) []byte {
 	if !ok {
 		return nil
 	}
-	n, err := cloudconfig.ParseJSON(doc)
+	n, err := parseJSON(doc)
 	if err != nil {
 		i.Problems = append(i.Problems, fmt.Sprintf("%s: %v", name, err))
 		return nil

@@ -31,13 +31,22 @@ func openLabelled(r io.ReaderAt, size int64, labels ...string) (fs.FS, error) {
 		return nil, nil
 	}
 	volume, err := vfat.Open(r, size)
-	if err == nil && slices.Contains(labels, volume.Label()) {
+	has := func(label string) bool { return slices.Contains(labels, label) }
+	switch {
+	case err == nil && (has(volume.Label()) || has(said[bootLabel(volume.Type())])):
 		return volume, nil
-	}
-	if err != nil && slices.ContainsFunc(said, func(l string) bool { return slices.Contains(labels, l) }) {
+	case err != nil && slices.ContainsFunc(said, has):
 		return nil, fmt.Errorf("read FAT volume: %w", err)
 	}
 	return nil, nil
+}
+
+// bootLabel is which of fatLabels counts.
+func bootLabel(t vfat.Type) int {
+	if t == vfat.FAT32 {
+		return 1
+	}
+	return 0
 }
 
 // fatLabels are the texts where a boot sector has its label: FAT12's and
