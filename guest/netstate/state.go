@@ -1,7 +1,8 @@
 // Package netstate is a network configuration as one model, whatever it came
 // from: links, their addresses, routes and name servers.
 //
-// Sources are OpenStack's network_data.json and interfaces(5) (read as
+// Sources are cloud-init's own forms, OpenStack's network_data.json and
+// interfaces(5) (read as
 // cloud-init 22.4 reads them) and, where nothing was configured, the first NIC
 // by DHCP. What becomes of
 // the model is the business of netrender (files) and netapply (the kernel).
