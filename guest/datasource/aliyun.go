@@ -18,8 +18,8 @@ func (*AliYun) Name() string { return "AliYun" }
 // Detect knows the product name.
 func (a *AliYun) Detect(env Env) Evidence { return env.detectNetwork(a.Name()) }
 
-// Crawl reads meta-data and user-data. The host name is hostname's, not
-// local-hostname's.
+// Crawl reads meta-data and user-data. The host name is hostname's, as a
+// whole, not local-hostname's.
 func (a *AliYun) Crawl(ctx context.Context, env Env) (*Instance, error) {
 	i, err := crawlEC2(ctx, env, a.set, form{
 		source: a.Name(), cloud: "aliyun", urls: []string{"http://100.100.100.200"}, least: "2016-01-01",
@@ -27,9 +27,7 @@ func (a *AliYun) Crawl(ctx context.Context, env Env) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.LocalHostname, i.FQDN = "", ""
-	if h := text(i.MetaData, "hostname"); h != "" {
-		i.setHostname(h)
-	}
+	i.LocalHostname = text(i.MetaData, "hostname")
+	i.FQDN = i.LocalHostname
 	return i, nil
 }

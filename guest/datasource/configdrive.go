@@ -94,7 +94,7 @@ func (c *ConfigDrive) read(d drive) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, dsmode := range []string{said, c.dsmode, map[int]string{1: "pass"}[i.Version]} {
+	for _, dsmode := range []string{said, c.dsmode} {
 		if dsmode != "" {
 			return i, i.mode(dsmode)
 		}

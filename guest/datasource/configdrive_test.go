@@ -293,12 +293,10 @@ func TestConfigDriveOfVersion1(t *testing.T) {
 	if d := cmp.Diff(want, told(i)); d != "" {
 		t.Error(d)
 	}
-	// Without a word of the user, the network alone is taken from it.
 	delete(tree, "meta.js")
-	_, err = crawlDrive(t, disks{"/dev/vdb": fat(t, "config-2", tree)})
-	var pass *PassError
-	if !errors.As(err, &pass) || pass.Instance.InstanceID != defaultDriveID || string(pass.Instance.Interfaces) != eni {
-		t.Error(err)
+	i, err = crawlDrive(t, disks{"/dev/vdb": fat(t, "config-2", tree)})
+	if err != nil || i.InstanceID != defaultDriveID || string(i.Interfaces) != eni || i.Mode != "net" {
+		t.Errorf("%+v, %v", i, err)
 	}
 	tree["meta.js"] = `{"instance-id": "a/b"}`
 	if i, err := crawlDrive(t, disks{"/dev/vdb": fat(t, "config-2", tree)}); err == nil {

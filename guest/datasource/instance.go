@@ -97,15 +97,32 @@ func (i *Instance) String() string {
 // these NICs; nil without an error if it says nothing of it. The problems are
 // parts that were left out.
 func (i *Instance) Network(nics []netstate.NIC) (state *netstate.State, problems []string, err error) {
-	switch {
-	case i == nil:
+	if i == nil {
 		return nil, nil, nil
+	}
+	doc, problems := i.networkConfig(nics)
+	switch {
+	case doc != nil:
+		data, err := json.Marshal(doc)
+		if err != nil {
+			return nil, problems, err
+		}
+		state, more, err := netstate.FromConfig(data, nics)
+		return state, append(problems, more...), err
 	case len(i.NetworkData) > 0:
 		return netstate.FromNetworkData(i.NetworkData, nics)
 	case len(i.Interfaces) > 0:
 		return netstate.FromInterfaces(i.Interfaces, nics)
 	}
 	return nil, nil, nil
+}
+
+// networkConfig is the configuration in one of cloud-init's forms.
+func (i *Instance) networkConfig(nics []netstate.NIC) (*cloudconfig.Node, []string) {
+	if i.NetworkConfig == nil && i.Name == "Ec2" {
+		return ec2Network(i.MetaData, nics)
+	}
+	return i.NetworkConfig, nil
 }
 
 // Line is the content of the file datasource in the instance's directory.

@@ -118,7 +118,7 @@ func (n *NoCloud) find(env Env) (s seed) {
 	if md, ok := seedWords(seen.CommandLine); ok {
 		s.add("cmdline", seedParts{meta: md})
 	}
-	for _, dir := range []string{"/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"} {
+	for _, dir := range nocloudDirs() {
 		if env.Root != nil && s.read(dir, seedTree{env.Root, dir}) {
 			break
 		}
@@ -126,6 +126,11 @@ func (n *NoCloud) find(env Env) (s seed) {
 	n.configured(&s)
 	n.volumes(env, &s)
 	return s
+}
+
+// nocloudDirs are the directories of seeds; the first one that has one counts.
+func nocloudDirs() []string {
+	return []string{"/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"}
 }
 
 // configured takes what the system's configuration has of a seed.

@@ -20,18 +20,20 @@ type NoneSettings struct {
 // NewNone makes the source.
 func NewNone(s NoneSettings) *None { return &None{s} }
 
+const noneName = "None"
+
 // Name is None.
-func (*None) Name() string { return "None" }
+func (*None) Name() string { return noneName }
 
 // Detect says yes.
 func (*None) Detect(Env) Evidence {
-	return Evidence{Source: "None", Verdict: Present, Reason: "always there"}
+	return Evidence{Source: noneName, Verdict: Present, Reason: "always there"}
 }
 
 // Crawl does not fail.
 func (n *None) Crawl(context.Context, Env) (*Instance, error) {
 	i := &Instance{
-		Name: "None", Class: "DataSourceNone", CloudName: "none", Platform: "none", Subplatform: "config",
+		Name: noneName, Class: "DataSourceNone", CloudName: "none", Platform: "none", Subplatform: "config",
 		InstanceID: "iid-datasource-none", UserData: n.set.UserData, MetaData: n.set.MetaData,
 	}
 	if h := text(n.set.MetaData, "local-hostname"); h != "" {
