@@ -60,7 +60,7 @@ func newBoot(root *rootfs.Root, wait patience, file, out *os.File, console io.Wr
 	network, asked := stage.Network(stage.NoNetwork{}), localSources(config)
 	if system.Running() {
 		network = &netapply.Applier{Root: root, Wait: wait.lease, Log: log.With(clouddir.Component, "dhcp.py")}
-		asked = sources(config, wait.service)
+		asked = sources(config, wait.service, log)
 	}
 	return &stage.Boot{
 		Root:    root,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
@@ -10,41 +11,48 @@ import (
 	"imprint/guest/module"
 )
 
-// sources are the data sources in the order in which they are asked: a config
-// drive needs no network and is there for those who have none, Ec2 is for clouds that serve EC2's tree alone, None is what is left. wait is how
-// long one may go on asking while nobody answers. The system's configuration
-// may choose among them (datasource_list) and give them settings (datasource).
-func sources(config *cloudconfig.Node, wait time.Duration) []datasource.Source {
-	dsmode, _ := config.Get("datasource", "ConfigDrive").Text("dsmode")
+// sources are the data sources in the order in which they are asked: seeds and
+// config drives need no network and are there for those who have none, Ec2 is for
+// clouds that serve EC2's tree alone, None is what is left. wait is how long one
+// may go on asking while nobody answers. The system's configuration may choose
+// among them, in an order of its own (datasource_list), and give them settings
+// (datasource).
+func sources(config *cloudconfig.Node, wait time.Duration, log *slog.Logger) []datasource.Source {
+	own := func(name string) *cloudconfig.Node { return config.Get("datasource", name) }
+	settings := func(name string) datasource.Settings {
+		s, problems := datasource.ReadSettings(own(name), wait)
+		for _, p := range problems {
+			log.Warn("datasource " + name + ": " + p)
+		}
+		return s
+	}
+	dsmode, _ := own("ConfigDrive").Text("dsmode")
 	all := []datasource.Source{
+		datasource.NewNoCloud(own("NoCloud"), settings("NoCloud")),
 		datasource.NewConfigDrive(dsmode),
-		datasource.NewOpenStack(settings(config, "OpenStack", wait)),
-		datasource.NewEc2(settings(config, "Ec2", wait)),
+		datasource.NewOpenStack(settings("OpenStack")),
+		datasource.NewAliYun(settings("AliYun")),
+		datasource.NewEc2(settings("Ec2")),
 		datasource.NewNone(noneSettings(config)),
 	}
 	wanted, err := config.Strings("datasource_list")
 	if err != nil || len(wanted) == 0 {
 		return all
 	}
-	return slices.DeleteFunc(all, func(s datasource.Source) bool { return !slices.Contains(wanted, s.Name()) })
+	var chosen []datasource.Source
+	for _, name := range wanted {
+		at := slices.IndexFunc(all, func(s datasource.Source) bool { return s.Name() == name })
+		if at >= 0 && !slices.Contains(chosen, all[at]) {
+			chosen = append(chosen, all[at])
+		}
+	}
+	return chosen
 }
 
 // localSources are the sources for a system that does not run: they ask nobody
 // over this machine's network.
 func localSources(config *cloudconfig.Node) []datasource.Source {
 	return []datasource.Source{datasource.NewNone(noneSettings(config))}
-}
-
-// settings reads max_wait and timeout, seconds, of one source.
-func settings(config *cloudconfig.Node, name string, wait time.Duration) datasource.Settings {
-	n := config.Get("datasource", name)
-	seconds := func(key string, def time.Duration) time.Duration {
-		if v, err := n.Get(key).AsFloat(); err == nil && v > 0 && v < 3600 {
-			return time.Duration(v * float64(time.Second))
-		}
-		return def
-	}
-	return datasource.Settings{MaxWait: seconds("max_wait", wait), Timeout: seconds("timeout", 0)}
 }
 
 func noneSettings(config *cloudconfig.Node) datasource.NoneSettings {
