@@ -35,7 +35,7 @@ func (f *fetcher) first(ctx context.Context, method, path string) ([]byte, error
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		err = named(strings.Join(f.set.URLs, ", ")+path, err)
+		err = named(strings.Join(shownAll(f.set.URLs), ", ")+path, err)
 		if f.answered {
 			return nil, err
 		}
@@ -43,11 +43,12 @@ func (f *fetcher) first(ctx context.Context, method, path string) ([]byte, error
 	}
 }
 
-func named(url string, err error) error {
+// named puts an address before an error; nil stays nil.
+func named(address string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", url, err)
+	return fmt.Errorf("%s: %w", shown(address), err)
 }
 
 // reply is what one address gave.

@@ -37,12 +37,13 @@ func (i *Instance) driveV2(t tree) (dsmode string, err error) {
 	for _, e := range entries {
 		versions = append(versions, e.Name())
 	}
-	docs, err := driveDocuments(t, "openstack/"+pickVersion(strings.Join(versions, " ")))
+	dir := "openstack/" + pickVersion(strings.Join(versions, " "))
+	docs, err := driveDocuments(t, dir)
 	if err != nil {
 		return "", err
 	}
 	if dsmode, err = i.metaData(docs["meta_data.json"]); err != nil {
-		return "", fmt.Errorf("meta_data.json: %w", err)
+		return "", fmt.Errorf("%s/meta_data.json: %w", dir, err)
 	}
 	i.UserData, i.NetworkData = docs["user_data"], docs["network_data.json"]
 	i.VendorData = i.vendorData("vendor_data.json", docs)

@@ -123,7 +123,7 @@ func (form form) version(ctx context.Context, f *fetcher) (version string, list 
 			return "", nil, fmt.Errorf("read meta-data: %w", err)
 		}
 	}
-	return "", nil, fmt.Errorf("%w: no meta-data at %s", ErrNotServed, f.base)
+	return "", nil, fmt.Errorf("%w: no meta-data at %s", ErrNotServed, shown(f.base))
 }
 
 // identityDocument is Amazon's, signed by it; it goes before the metadata.
@@ -138,7 +138,7 @@ func (i *Instance) identityDocument(ctx context.Context, f *fetcher, version str
 	}
 	doc, err := parseJSON(body)
 	if err != nil {
-		i.Problems = append(i.Problems, f.base+path+": "+err.Error())
+		i.Problems = append(i.Problems, shown(f.base+path)+": "+err.Error())
 		return nil, nil
 	}
 	return doc, nil
@@ -245,14 +245,14 @@ func readTree(ctx context.Context, f *fetcher, dir string, list []byte) (*cloudc
 	asked := 0
 	for level, dirs := 0, []*branch{root}; len(dirs) > 0; level++ {
 		if level > maxLevels {
-			return nil, nil, fmt.Errorf("%s%s: more than %d levels", f.base, dirs[0].path, maxLevels)
+			return nil, nil, named(f.base+dirs[0].path, fmt.Errorf("more than %d levels", maxLevels))
 		}
 		var next []*branch
 		for _, d := range dirs {
 			next = append(next, d.open()...)
 		}
 		if asked += len(next); asked > maxLeaves {
-			return nil, nil, fmt.Errorf("%s%s: more than %d entries", f.base, dir, maxLeaves)
+			return nil, nil, named(f.base+dir, fmt.Errorf("more than %d entries", maxLeaves))
 		}
 		gone, err := readBranches(ctx, f, next)
 		if err != nil {
@@ -289,7 +289,7 @@ func readBranches(ctx context.Context, f *fetcher, all []*branch) (problems []st
 		switch {
 		case bodies[n] == nil:
 			b.gone = true
-			problems = append(problems, f.base+b.path+": listed, but not there")
+			problems = append(problems, shown(f.base+b.path)+": listed, but not there")
 		case strings.HasSuffix(b.path, "/"):
 			b.list = bodies[n]
 		default:

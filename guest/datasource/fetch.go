@@ -81,7 +81,7 @@ func newFetcher(env Env, set Settings) *fetcher {
 
 // begin bounds a crawl in time, whatever the service does.
 func (f *fetcher) begin(ctx context.Context, source string) (context.Context, context.CancelFunc) {
-	f.env.log().Info("metadata asked for", "source", source, "urls", f.set.URLs, "max_wait", f.set.MaxWait)
+	f.env.log().Info("metadata asked for", "source", source, "urls", shownAll(f.set.URLs), "max_wait", f.set.MaxWait)
 	return context.WithTimeoutCause(ctx, max(f.set.MaxWait, 0)+maxCrawl, errTooSlow)
 }
 
@@ -95,7 +95,7 @@ func (f *fetcher) done(source string, i *Instance, err error) (*Instance, error)
 		return nil, &CrawlError{Source: source, Tries: f.tries, Err: err}
 	}
 	i.Tries = f.tries
-	f.env.log().Info("metadata read", "source", source, "url", f.base, "requests", len(f.tries), "took", took)
+	f.env.log().Info("metadata read", "source", source, "url", shown(f.base), "requests", len(f.tries), "took", took)
 	return i, nil
 }
 
@@ -130,10 +130,10 @@ func (f *fetcher) request(ctx context.Context, method, path string) ([]byte, err
 			err = context.Cause(ctx)
 		}
 		if ctx.Err() != nil || !worthRetry(err) || attempt > f.set.Retries {
-			return nil, fmt.Errorf("%s%s: %w", f.base, path, err)
+			return nil, named(f.base+path, err)
 		}
 		if err := sleep(ctx, f.pause(attempt, err)); err != nil {
-			return nil, fmt.Errorf("%s%s: %w", f.base, path, err)
+			return nil, named(f.base+path, err)
 		}
 	}
 }

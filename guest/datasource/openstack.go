@@ -100,7 +100,7 @@ func (i *Instance) ec2Tree(ctx context.Context, f *fetcher) {
 }
 
 // at takes over the address that answered.
-func (i *Instance) at(f *fetcher) { i.URL, i.Subplatform = f.base, "metadata ("+f.base+")" }
+func (i *Instance) at(f *fetcher) { i.URL, i.Subplatform = shown(f.base), "metadata ("+shown(f.base)+")" }
 
 // connect makes the way to the service, where that is for the source to do. A
 // network without IPv4 has no lease to give, but may serve at a link-local
@@ -118,7 +118,7 @@ func (i *Instance) connect(ctx context.Context, f *fetcher) error {
 	if len(f.set.URLs) == 0 || ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	f.env.log().Info("no lease, the link-local address is asked", "error", err, "urls", f.set.URLs)
+	f.env.log().Info("no lease, the link-local address is asked", "error", err, "urls", shownAll(f.set.URLs))
 	return nil
 }
 
@@ -154,7 +154,7 @@ func readDocuments(ctx context.Context, f *fetcher, dir string) (map[string][]by
 		}
 	}
 	if docs["meta_data.json"] == nil {
-		return nil, fmt.Errorf("%s%smeta_data.json: %w", f.base, dir, statusError{code: http.StatusNotFound})
+		return nil, named(f.base+dir+"meta_data.json", statusError{code: http.StatusNotFound})
 	}
 	return docs, nil
 }

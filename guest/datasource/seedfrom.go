@@ -111,3 +111,10 @@ func shown(address string) string {
 	}
 	return address
 }
+
+func shownAll(addresses []string) (out []string) {
+	for _, a := range addresses {
+		out = append(out, shown(a))
+	}
+	return out
+}
