@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean
+.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean check bench-identify
 
 build:
 	@mkdir -p bin
@@ -58,6 +58,12 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+# How long it takes to see which data sources a machine has, beside ds-identify.
+bench-identify:
+	@$(GO) test -run '^$$' -bench '^BenchmarkIdentified$$' ./guest/datasource | awk '{ print } \
+	  /\/ds-identify/ { peer = $$3 } /\/ours/ { ours = $$3 } \
+	  END { if (!peer) exit 1; printf "identify-time-vs-ds-identify: ratio %.4f (goal 0.0500)\n", ours / peer }'
 
 clean:
 	rm -rf bin

@@ -74,7 +74,9 @@ func (g gatherer) line(name string) string {
 func (g gatherer) list(dir string) []fs.DirEntry {
 	entries, ok := g.dirs[dir]
 	if !ok {
-		entries, _ = g.root.ReadDir(dir)
+		if dir == "/" || g.entry(dir) != nil { // most are not there
+			entries, _ = g.root.ReadDir(dir)
+		}
 		g.dirs[dir] = entries
 	}
 	return entries
@@ -110,7 +112,7 @@ func (g gatherer) has(name string) bool {
 }
 
 func (g gatherer) files(e *identify.Evidence) {
-	names := identify.Paths()
+	names := identify.Paths(e.Virt)
 	for _, dir := range identify.DriveDirs() {
 		for _, version := range g.list(dir + "/openstack") {
 			names = append(names, path.Join(dir, "openstack", version.Name(), "meta_data.json"))

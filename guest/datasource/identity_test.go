@@ -159,14 +159,14 @@ func machines() []machine {
 		{name: "ibm, being made", virt: "xen", files: map[string]string{"/root/provisioningConfiguration.cfg": ""}, volumes: []identify.Volume{fatVolume("config-2")}},
 		{name: "ovf", volumes: []identify.Volume{iso9660Volume("/dev/sr0", "OVF ENV")}},
 		{name: "ovf on hardware", virt: "none", volumes: []identify.Volume{iso9660Volume("/dev/sr0", "OVFENV")}},
-		{name: "vmware's customization", virt: "vmware", files: map[string]string{"/etc/cloud/cloud.cfg": "disable_vmware_customization: false\n",
+		{name: "vmware's customization", virt: "vmware", dmi: vendor("sys_vendor", "VMware, Inc."), files: map[string]string{"/etc/cloud/cloud.cfg": "disable_vmware_customization: false\n",
 			"/usr/lib/open-vm-tools/plugins/vmsvc/libdeployPkgPlugin.so": ""}},
 		{name: "backslashes", files: identity("datasource: E\\\nc2\n"), asked: []string{"Ec2"}},
 	}
 }
 
 // build lays the machine down.
-func (m machine) build(t *testing.T) *rootfs.Root {
+func (m machine) build(t testing.TB) *rootfs.Root {
 	t.Helper()
 	root, err := rootfs.Open(t.TempDir())
 	if err != nil {
@@ -264,7 +264,7 @@ main`
 	return string(b), cmd.ProcessState.ExitCode()
 }
 
-func dsIdentify(t *testing.T) string {
+func dsIdentify(t testing.TB) string {
 	t.Helper()
 	tree, err := exec.Command("../../test/debian-tree").Output()
 	if err != nil {
@@ -315,12 +315,37 @@ func TestTrust(t *testing.T) {
 	}
 }
 
+// The decision alone.
 func BenchmarkIdentify(b *testing.B) {
-	m := machine{name: "nova", dmi: vendor("product_name", "OpenStack Nova"), files: cfg(debianList)}
-	e := Gather(Env{Root: files{"/sys/class/dmi/id/product_name": "OpenStack Nova\n", "/etc/cloud/cloud.cfg": debianList}, Arch: m.uname()})
+	e := Gather(Env{Root: files{"/sys/class/dmi/id/product_name": "OpenStack Nova\n", "/etc/cloud/cloud.cfg": debianList}, Arch: "x86_64"})
+	b.ReportAllocs()
 	for b.Loop() {
 		if r := identify.Identify(e); !r.Enabled {
 			b.Fatal("disabled")
 		}
 	}
+}
+
+// The look at a machine and the decision, beside the real ds-identify.
+func BenchmarkIdentified(b *testing.B) {
+	m := machine{dmi: vendor("product_name", "OpenStack Nova"), files: cfg(debianList)}
+	root := m.build(b)
+	b.Run("ours", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if id := (Env{Root: root, Disks: DevDisks{root}, Arch: "x86_64"}).Identified().Identity; !id.Enabled {
+				b.Fatal("disabled")
+			}
+		}
+	})
+	b.Run("ds-identify", func(b *testing.B) {
+		script := dsIdentify(b)
+		for b.Loop() {
+			cmd := exec.Command("sh", script, "--force")
+			cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PATH_ROOT=" + root.Dir()}
+			if out, err := cmd.CombinedOutput(); cmd.ProcessState == nil {
+				b.Fatalf("%v %s", err, out)
+			}
+		}
+	})
 }

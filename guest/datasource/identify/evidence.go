@@ -63,8 +63,9 @@ const (
 	writable    = "/writable/system-data"
 )
 
-// Paths are the files whose being there is evidence.
-func Paths() []string {
+// Paths are the files whose being there is evidence on a machine that runs on
+// virt.
+func Paths(virt string) []string {
 	names := []string{manualClean, "/etc/vultr", "/var/run/scaleway", "/native/.zonecontrol/metadata.sock",
 		"/var/lib/cloud/data/seed/bigstep/url", seeds + "opennebula/meta-data", seeds + "ovf/ovf-env.xml",
 		seeds + "azure/ovf-env.xml", seeds + "config_drive/openstack/latest/meta_data.json"}
@@ -76,7 +77,10 @@ func Paths() []string {
 			}
 		}
 	}
-	return append(names, pluginPaths()...)
+	if virt == "vmware" {
+		names = append(names, pluginPaths()...)
+	}
+	return names
 }
 
 // DriveDirs are directories that may hold a config drive's tree: below
