@@ -100,7 +100,9 @@ func (i *Instance) ec2Tree(ctx context.Context, f *fetcher) {
 }
 
 // at takes over the address that answered.
-func (i *Instance) at(f *fetcher) { i.URL, i.Subplatform = shown(f.base), "metadata ("+shown(f.base)+")" }
+func (i *Instance) at(f *fetcher) {
+	i.URL, i.Subplatform = shown(f.base), "metadata ("+shown(f.base)+")"
+}
 
 // connect makes the way to the service, where that is for the source to do. A
 // network without IPv4 has no lease to give, but may serve at a link-local
