@@ -157,19 +157,6 @@ func (l Link) below() []string {
 	return nil
 }
 
-func (c *converter) params(what string, raw map[string]json.RawMessage) map[string]string {
-	params := map[string]string{}
-	for k, v := range raw {
-		var value text
-		if err := json.Unmarshal(v, &value); err != nil || !wordRE.MatchString(k) || !wordRE.MatchString(string(value)) {
-			c.problem("%s: parameter %.40q: %.40q", what, k, v)
-			continue
-		}
-		params[k] = string(value)
-	}
-	return params
-}
-
 // methods1 are the types of subnets that are not static.
 var methods1 = map[text]Method{
 	"dhcp": DHCP4, "dhcp4": DHCP4, "dhcp6": DHCP6, "ipv6_slaac": SLAAC, "ipv6_dhcpv6-stateless": DHCP6Info,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -180,14 +181,18 @@ func (c *converter) name(id string) string {
 }
 
 func (c *converter) bondParams(raw map[string]json.RawMessage) map[string]string {
+	bond := maps.Clone(raw)
+	maps.DeleteFunc(bond, func(k string, _ json.RawMessage) bool { return !strings.HasPrefix(k, "bond") || k == "bond_links" })
+	return c.params("bond", bond)
+}
+
+// params are texts by name.
+func (c *converter) params(what string, raw map[string]json.RawMessage) map[string]string {
 	params := map[string]string{}
 	for k, v := range raw {
-		if !strings.HasPrefix(k, "bond") || k == "bond_links" {
-			continue
-		}
 		var value text
 		if err := json.Unmarshal(v, &value); err != nil || !wordRE.MatchString(k) || !wordRE.MatchString(string(value)) {
-			c.problem("bond parameter %.40q: %.40q", k, v)
+			c.problem("%s: parameter %.40q: %.40q", what, k, v)
 			continue
 		}
 		params[k] = string(value)
