@@ -9,8 +9,8 @@ import (
 )
 
 // linkLocal is OpenStack's metadata address for instances without IPv4; it needs
-// the NIC's name. neutron: common constants METADATA_V6_IP; cloud-init 24.1 asks
-// there as well, 22.4 does not.
+// the NIC's name. Neutron serves it (neutron_lib METADATA_V6_IP); newer cloud-inits
+// ask there as well (sources/DataSourceOpenStack.py, DEF_MD_URLS), 22.4 does not.
 const linkLocal = "http://[fe80::a9fe:a9fe%25"
 
 // linkLocalURL is that address over the NIC that would be configured first; ""

@@ -24,7 +24,7 @@ func (*OpenStack) Name() string { return "OpenStack" }
 
 // Detect accepts the product names and chassis tags of OpenStack and of clouds
 // built with it. Departing from cloud-init 22.4, a machine whose architecture has
-// no such values is not taken for one (CVE-2024-6174; so does cloud-init 25.1.3).
+// no such values is not taken for one (CVE-2024-6174; so does 25.1.4).
 func (o *OpenStack) Detect(env Env) Evidence { return env.detectNetwork(o.Name()) }
 
 // Crawl reads the version list and then the newest version's documents at once:
