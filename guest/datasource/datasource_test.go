@@ -186,12 +186,12 @@ func TestEc2OfNova(t *testing.T) {
 	want := Instance{
 		Name: "Ec2", Class: "DataSourceEc2", CloudName: "unknown", Platform: "ec2", InstanceID: "i-00000003",
 		LocalHostname: "c3", FQDN: "c3.novalocal", PublicKeys: []string{seedKey}, UserData: []byte(seedUserData),
-		AvailabilityZone: "peer-az", Region: "peer-a",
+		AvailabilityZone: "peer-az", Region: "peer-a", APIVersion: "2009-04-04",
 	}
 	if d := cmp.Diff(want, told(i)); d != "" {
 		t.Error(d)
 	}
-	b, err := json.Marshal(i.EC2)
+	b, err := json.Marshal(i.MetaData)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"imprint/base/cloudconfig"
 )
@@ -100,14 +101,13 @@ func (i *Instance) crawlEC2(ctx context.Context, f *fetcher, form form) error {
 	if i.UserData, err = f.get(ctx, version+"/user-data"); err != nil && !isStatus(err, http.StatusNotFound) {
 		return fmt.Errorf("read user-data: %w", err)
 	}
-	i.MetaData, i.EC2, i.Problems = md, md, problems
-	var document *cloudconfig.Node
+	i.MetaData, i.Problems, i.APIVersion = md, problems, strings.TrimPrefix(version, "/")
 	if aws {
-		if document, err = i.identityDocument(ctx, f, version); err != nil {
+		if i.Identity, err = i.identityDocument(ctx, f, version); err != nil {
 			return err
 		}
 	}
-	return i.ec2Values(md, document)
+	return i.ec2Values(md)
 }
 
 // version is the newest that is served, and the list at its meta-data. One of
@@ -143,9 +143,10 @@ func (i *Instance) identityDocument(ctx context.Context, f *fetcher, version str
 	return doc, nil
 }
 
-// ec2Values takes over what has a name of its own; document is nil but on
-// Amazon's machines. cloud-init 22.4: sources/DataSourceEc2.py.
-func (i *Instance) ec2Values(md, document *cloudconfig.Node) error {
+// ec2Values takes over what has a name of its own; what Amazon's document says
+// goes first. cloud-init 22.4: sources/DataSourceEc2.py.
+func (i *Instance) ec2Values(md *cloudconfig.Node) error {
+	document := i.Identity
 	i.standard()
 	if i.InstanceID = text(document, "instanceId"); i.InstanceID == "" {
 		i.InstanceID = text(md, "instance-id")

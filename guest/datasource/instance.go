@@ -45,6 +45,10 @@ type Instance struct {
 	// and local-hostname added; EC2 is the EC2 tree, nil if it was not read.
 	MetaData *cloudconfig.Node `json:"meta_data,omitempty"`
 	EC2      *cloudconfig.Node `json:"ec2_metadata,omitempty"`
+	// Identity is Amazon's document on the instance, APIVersion that of the
+	// service in EC2's manner; nil and empty elsewhere.
+	Identity   *cloudconfig.Node `json:"identity_document,omitempty"`
+	APIVersion string            `json:"api_version,omitempty"`
 	// NetworkConfig is the configuration in one of cloud-init's own forms,
 	// version 1 or 2; nil if the source has none. NetworkData is
 	// network_data.json as it came. Interfaces is an older form of it, that of

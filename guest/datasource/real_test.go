@@ -62,6 +62,7 @@ type findings struct {
 	Subplatform string            `json:"subplatform"`
 	CloudID     string            `json:"cloud_id"`
 	Files       map[string]string `json:"files"`
+	Data        any               `json:"ds"`
 	Same        bool              `json:"same"`
 	Why         string            `json:"why,omitempty"`
 }
@@ -223,7 +224,7 @@ func found(t *testing.T, i *Instance, env Env, macs map[string]string) findings 
 		VendorData: text(i.VendorData), VendorData2: text(i.VendorData2), ENI: string(i.Interfaces),
 		InstanceID: i.InstanceID, Hostname: i.LocalHostname, FQDN: i.FQDN, Keys: i.PublicKeys,
 		Zone: i.AvailabilityZone, Region: i.Region, CloudName: i.CloudName, Platform: i.Platform,
-		Subplatform: i.Subplatform, CloudID: i.CloudID(), Files: map[string]string{}, Same: i.Check(env) == SameMachine,
+		Subplatform: i.Subplatform, CloudID: i.CloudID(), Files: map[string]string{}, Data: generic(t, i.Data()), Same: i.Check(env) == SameMachine,
 	}
 	if i.Name == "OpenStack" || i.Name == "ConfigDrive" {
 		f.EC2 = generic(t, i.EC2)

@@ -98,9 +98,9 @@ func sames(t *testing.T) []same {
 		{name: "drive", source: "ConfigDrive", label: "config-2", volume: drive, dmi: novaDMI},
 		{name: "drive, FAT, capitals", source: "ConfigDrive", label: "CONFIG-2", fat: true, volume: drive},
 		{name: "version 1", source: "ConfigDrive", label: "config-2", fat: true, volume: v1, but: map[string]string{
-			"metadata": "cloud-init's copy has the files, too", "eni": "used as its documentation says"}},
+			"metadata": "cloud-init's copy has the files, too", "ds": "so here", "eni": "used as its documentation says"}},
 		{name: "version 1 without a word", source: "ConfigDrive", label: "config-2", fat: true, volume: map[string]string{"etc/network/interfaces": v1["etc/network/interfaces"]},
-			but: map[string]string{"metadata": "cloud-init's copy has the files, too", "eni": "used as its documentation says"}},
+			but: map[string]string{"metadata": "cloud-init's copy has the files, too", "ds": "so here", "eni": "used as its documentation says"}},
 		{name: "directory", source: "ConfigDrive", files: under("/var/lib/cloud/seed/config_drive/", drive)},
 		{name: "disabled", source: "ConfigDrive", label: "config-2", volume: with2(drive, `{"uuid": "u", "meta": {"dsmode": "disabled"}}`), absent: true},
 		{name: "pass", source: "ConfigDrive", label: "config-2", volume: with2(drive, `{"uuid": "u", "meta": {"dsmode": "pass"}}`), but: map[string]string{"found": asDocumented}},
@@ -109,11 +109,11 @@ func sames(t *testing.T) []same {
 		{name: "no content", source: "ConfigDrive", label: "config-2", volume: with2(drive, `{"uuid": "u", "files": [{"path": "/a", "content_path": "/content/9"}]}`), absent: true},
 		{name: "cut metadata", source: "ConfigDrive", label: "config-2", volume: with2(drive, `{"uuid": "u"`), absent: true},
 
-		{name: "c1", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: known(t, "c1"), but: map[string]string{"ec2": "not read", "keys": noEnd}},
+		{name: "c1", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: known(t, "c1"), but: map[string]string{"ec2": "not read", "ds": "the EC2 tree is not read", "keys": noEnd}},
 		{name: "c3, with the EC2 tree", source: "OpenStack", dmi: novaDMI, config: "OpenStack: {metadata_urls: [URL], ec2_metadata: true}\n", served: known(t, "c3"), but: map[string]string{"keys": noEnd}},
-		{name: "c5", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: known(t, "c5"), but: map[string]string{"keys": noX509, "ec2": "not read"}},
-		{name: "multi-1", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: known(t, "multi-1"), but: map[string]string{"ec2": "not read"}},
-		{name: "the newest version", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: table("/openstack", "2012-08-10\n2018-08-27\nlatest", "/openstack/2018-08-27/meta_data.json", `{"uuid": "new"}`), but: map[string]string{"ec2": "not read"}},
+		{name: "c5", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: known(t, "c5"), but: map[string]string{"keys": noX509, "ec2": "not read", "ds": "the EC2 tree is not read"}},
+		{name: "multi-1", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: known(t, "multi-1"), but: map[string]string{"ec2": "not read", "ds": "the EC2 tree is not read"}},
+		{name: "the newest version", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: table("/openstack", "2012-08-10\n2018-08-27\nlatest", "/openstack/2018-08-27/meta_data.json", `{"uuid": "new"}`), but: map[string]string{"ec2": "not read", "ds": "the EC2 tree is not read"}},
 		{name: "no service", source: "OpenStack", dmi: novaDMI, config: urls("OpenStack"), served: table(), absent: true},
 		{name: "another machine", source: "OpenStack", dmi: map[string]string{"product_name": "Laptop"}, config: urls("OpenStack"), served: known(t, "c1"), absent: true},
 

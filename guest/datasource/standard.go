@@ -31,6 +31,34 @@ func firstText(n *cloudconfig.Node, paths ...[]string) string {
 	return ""
 }
 
+// Data is what stands below ds in the instance data: what the source read, but
+// for user data and vendor data. Departing from cloud-init 22.4, of Amazon's
+// identity tree the document alone is there.
+// cloud-init 22.4: sources/__init__.py, persist_instance_data.
+func (i *Instance) Data() *cloudconfig.Node {
+	data := cloudconfig.NewMap()
+	if i.APIVersion != "" {
+		data = data.With("meta-data", i.MetaData).With("_metadata_api_version", cloudconfig.NewString(i.APIVersion))
+		if i.Identity != nil {
+			document := cloudconfig.NewMap().With("document", i.Identity)
+			data = data.With("dynamic", cloudconfig.NewMap().With("instance-identity", document))
+		}
+		return data
+	}
+	md := i.MetaData
+	if md == nil {
+		md = cloudconfig.NewMap()
+	}
+	data = data.With("meta_data", md)
+	if i.EC2 != nil {
+		data = data.With("ec2_metadata", i.EC2)
+	}
+	if n, err := parseJSON(i.NetworkData); err == nil {
+		data = data.With("network_json", n)
+	}
+	return data
+}
+
 // CloudID is the standard key cloud_id: the cloud's name, made exact by the
 // region for the partitions of some clouds, or the platform where the cloud is
 // not known.

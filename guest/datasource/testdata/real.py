@@ -68,6 +68,22 @@ def plain(value):
     return json.loads(util.json_dumps(value).replace("ci-b64:", ""))
 
 
+def data(source):
+    """What persist_instance_data puts below ds."""
+    crawled = getattr(source, "_crawled_metadata", None)
+    if crawled:
+        found = plain({k: v for k, v in crawled.items() if k not in ("user-data", "vendor-data")})
+        if "dynamic" in found:
+            identity = found["dynamic"]["instance-identity"]
+            found["dynamic"]["instance-identity"] = {"document": identity["document"]}
+        return found
+    found = {"meta_data": source.metadata}
+    for name, attribute in (("network_json", "network_json"), ("ec2_metadata", "ec2_metadata")):
+        if getattr(source, attribute, sources.UNSET) not in (sources.UNSET, None):
+            found[name] = getattr(source, attribute)
+    return plain(found)
+
+
 def ask():
     root = case["root"]
     paths = helpers.Paths({"cloud_dir": root + "/var/lib/cloud", "run_dir": root + "/run/cloud-init", "templates_dir": "/nowhere"})
@@ -92,7 +108,7 @@ def ask():
         "platform": source.platform_type, "subplatform": source.subplatform,
         "cloud_id": sources.canonical_cloud_id(source.cloud_name, source.region, source.platform_type),
         "files": {k: text(v) for k, v in getattr(source, "files", {}).items()},
-        "same": source.check_instance_id({}),
+        "ds": data(source), "same": source.check_instance_id({}),
     }
 
 
