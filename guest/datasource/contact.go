@@ -113,9 +113,10 @@ func (f *fetcher) race(ctx context.Context, method, path string, attempt int) (s
 			}
 			if best.err == nil {
 				cancel()
-			} else {
-				ask()
+				urls = urls[:asked] // nobody else
 			}
+			ask()
+			later.Reset(stagger)
 		case <-taken:
 			later.Stop()
 		case <-later.C:

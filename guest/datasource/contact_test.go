@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -58,6 +59,19 @@ func TestNobodyIsAskedWithoutIdentity(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Where a source is named, a seed that is there is not read.
+func TestOnlyTheNamedSource(t *testing.T) {
+	seed := files{"/var/lib/cloud/seed/nocloud/meta-data": "instance-id: s", "/var/lib/cloud/seed/nocloud/user-data": ""}
+	for line, want := range map[string]string{"": "s", "ci.ds=None": "iid-datasource-none", "ci.datasource=NoCloud": "s", "ci.ds=ConfigDrive": "iid-datasource-none"} {
+		root := files{"/proc/cmdline": line}
+		maps.Copy(root, seed)
+		i, all := Find(t.Context(), Env{Root: root, Arch: "x86_64"}, everySource(Settings{}))
+		if i == nil || i.InstanceID != want {
+			t.Errorf("%s: %+v, %+v", line, i, all)
+		}
 	}
 }
 

@@ -8,8 +8,9 @@ import (
 
 // Find asks the sources in their order and returns the first instance, with
 // the evidence on each source up to then. The instance is nil if no source has
-// one. The network is connected once, and once nothing answers at the metadata
-// address no other source behind it is asked: so the wait is one source's.
+// one. Where the administrator names a source, no other is asked but None. The
+// network is connected once, and once nothing answers at the metadata address no
+// other source behind it is asked: so the wait is one source's.
 func Find(ctx context.Context, env Env, sources []Source) (*Instance, []Evidence) {
 	if connect := env.Connect; connect != nil {
 		once := sync.OnceValue(func() error { return connect(ctx) })
@@ -17,8 +18,9 @@ func Find(ctx context.Context, env Env, sources []Source) (*Instance, []Evidence
 	}
 	var all []Evidence
 	silent := false
+	env = env.Identified()
 	for _, s := range sources {
-		e := s.Detect(env)
+		e := env.detect(s)
 		if e.Verdict == Absent {
 			env.log().Debug("data source not here", "source", e.Source, "reason", e.Reason)
 			all = append(all, e)
@@ -48,4 +50,12 @@ func Find(ctx context.Context, env Env, sources []Source) (*Instance, []Evidence
 		all = append(all, e)
 	}
 	return nil, all
+}
+
+// detect is the source's verdict, if it is allowed at all.
+func (e Env) detect(s Source) Evidence {
+	if named := e.Identity.Named; named != "" && named != s.Name() && s.Name() != noneName {
+		return Evidence{Source: s.Name(), Verdict: Absent, Reason: "the only source that is allowed is " + named}
+	}
+	return s.Detect(e)
 }
