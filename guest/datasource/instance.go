@@ -102,6 +102,8 @@ func (i *Instance) Network(nics []netstate.NIC) (state *netstate.State, problems
 	}
 	doc, problems := i.networkConfig(nics)
 	switch {
+	case i.NetworkDisabled():
+		return &netstate.State{}, nil, nil
 	case doc != nil:
 		data, err := json.Marshal(doc)
 		if err != nil {
@@ -116,6 +118,11 @@ func (i *Instance) Network(nics []netstate.NIC) (state *netstate.State, problems
 	}
 	return nil, nil, nil
 }
+
+// NetworkDisabled tells that the instance asks for the network to be left alone;
+// its Network is an empty one then.
+// cloud-init 22.4: stages.py, _find_networking_config.
+func (i *Instance) NetworkDisabled() bool { return text(i.NetworkConfig, "config") == "disabled" }
 
 // networkConfig is the configuration in one of cloud-init's forms.
 func (i *Instance) networkConfig(nics []netstate.NIC) (*cloudconfig.Node, []string) {

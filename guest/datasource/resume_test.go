@@ -104,6 +104,18 @@ func TestResume(t *testing.T) {
 	}
 }
 
+func TestNetworkDisabled(t *testing.T) {
+	root := files{"/var/lib/cloud/seed/nocloud/meta-data": "", "/var/lib/cloud/seed/nocloud/user-data": "", "/var/lib/cloud/seed/nocloud/network-config": "config: disabled\n"}
+	i, err := NewNoCloud(nil, Settings{}).Crawl(t.Context(), Env{Root: root, Arch: "x86_64"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, problems, err := i.Network(nil)
+	if !i.NetworkDisabled() || err != nil || problems != nil || s == nil || len(s.Links) > 0 {
+		t.Errorf("%+v, %q, %v", s, problems, err)
+	}
+}
+
 // A seed survives the cache between the stages, problems and all.
 func TestNoCloudInCache(t *testing.T) {
 	root := files{"/var/lib/cloud/seed/nocloud/meta-data": "[a\n", "/var/lib/cloud/seed/nocloud/user-data": "x", "/var/lib/cloud/seed/nocloud/network-config": "version: 2\nethernets: {eth0: {dhcp4: true}}\n"}
