@@ -2,6 +2,7 @@ package identify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -159,20 +160,11 @@ func (e Evidence) configDrive(c *Check) {
 		c.found("there is a config drive in %s", dir)
 		return
 	}
-	if enabled, _ := e.datasourceList(); contains(enabled, "IBMCloud") && e.ofIBM() {
+	if enabled, _ := e.datasourceList(); slices.Contains(enabled, "IBMCloud") && e.ofIBM() {
 		c.Reason = "the drive, if there is one, is IBM Cloud's"
 		return
 	}
 	e.volume(c, "CONFIG-2", "config-2")
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (e Evidence) driveDir() (string, bool) {

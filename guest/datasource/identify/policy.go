@@ -1,6 +1,9 @@
 package identify
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Policy is how to decide; the words are ds-identify's.
 type Policy struct {
@@ -60,10 +63,8 @@ func (p Policy) with(text string) Policy {
 }
 
 func oneOf(value, def string, known ...string) string {
-	for _, k := range known {
-		if value == k {
-			return value
-		}
+	if slices.Contains(known, value) {
+		return value
 	}
 	return def
 }
