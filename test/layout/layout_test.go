@@ -29,7 +29,8 @@ var may = map[string][]string{
 
 	"base/openstack":   {},
 	"base/cloudconfig": {},
-	"base/userdata":    {"base/cloudconfig"},
+	"base/jinja":       {},
+	"base/userdata":    {"base/cloudconfig", "base/jinja"},
 	"base/iso9660":     {},
 	"base/vfat":        {},
 	"base/netns":       {},
