@@ -1,0 +1,287 @@
+package jinja
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// listFilters are those on sequences and maps (jinja2/filters.py, 3.1.2).
+func listFilters() map[string]native {
+	return map[string]native{
+		"batch":    {"linecount fill_with?", batch},
+		"count":    {"", lengthFilter},
+		"d":        {"default_value? boolean?", defaultFilter},
+		"default":  {"default_value? boolean?", defaultFilter},
+		"dictsort": {"case_sensitive? by? reverse?", dictsort},
+		"first":    {"", first},
+		"groupby":  {"attribute default? case_sensitive?", groupby},
+		"items":    {"", itemsFilter},
+		"join":     {"d? attribute?", join},
+		"last":     {"", last},
+		"length":   {"", lengthFilter},
+		"list":     {"", func(s *state, v []any) any { return &List{slices.Clone(s.items(v[0]))} }},
+		"reverse":  {"", reverse},
+		"slice":    {"slices fill_with?", sliceFilter},
+		"sort":     {"reverse? case_sensitive? attribute?", sortFilter},
+		"unique":   {"case_sensitive? attribute?", unique},
+		"pprint":   {"", func(s *state, v []any) any { return s.repr(v[0]) }},
+	}
+}
+
+func lengthFilter(s *state, v []any) any {
+	n, ok := length(v[0])
+	if !ok {
+		s.fail("object of type '%s' has no len()", typeName(v[0]))
+	}
+	s.charge(n / 32)
+	return number(n)
+}
+
+func defaultFilter(s *state, v []any) any {
+	if !isUndefined(v[0]) && (!s.boolArg(v[2]) || s.truth(v[0])) {
+		return v[0]
+	}
+	if v[1] == missing {
+		return ""
+	}
+	return v[1]
+}
+
+// lower is the filters' way to ignore case.
+func lower(v any) any {
+	if text, ok := asText(v); ok {
+		return strings.ToLower(text)
+	}
+	return v
+}
+
+// sorted orders items by their keys, equal ones as they were.
+func (s *state) sorted(items []any, key func(any) any, backwards bool) []any {
+	type entry struct{ key, item any }
+	entries := make([]entry, 0, len(items))
+	for _, item := range items {
+		entries = append(entries, entry{key(item), item})
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		if backwards {
+			a, b = b, a
+		}
+		switch {
+		case s.less(a.key, b.key):
+			return -1
+		case s.less(b.key, a.key):
+			return 1
+		}
+		return 0
+	})
+	out := make([]any, 0, len(items))
+	for _, e := range entries {
+		out = append(out, e.item)
+	}
+	return out
+}
+
+// path is what an attribute argument names: parts of a dotted text, or one
+// index.
+func path(attribute any) []any {
+	text, ok := asText(attribute)
+	if !ok {
+		return []any{attribute}
+	}
+	var out []any
+	for part := range strings.SplitSeq(text, ".") {
+		if n, err := strconv.Atoi(part); err == nil && strings.TrimFunc(part, unicode.IsDigit) == "" {
+			out = append(out, number(n))
+		} else {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+// getter fetches an attribute (missing or nil: the item itself) of an item.
+func (s *state) getter(attribute, def any, caseless bool) func(any) any {
+	var parts []any
+	if none(attribute) != nil {
+		parts = path(attribute)
+	}
+	return func(item any) any {
+		for _, part := range parts {
+			s.charge(1)
+			item = s.getItem(item, part)
+			if isUndefined(item) && none(def) != nil {
+				item = def
+			}
+		}
+		if caseless {
+			return lower(item)
+		}
+		return item
+	}
+}
+
+func dictsort(s *state, v []any) any {
+	d, ok := v[0].(*Dict)
+	if !ok {
+		s.defined(v[0])
+		s.fail("'%s' object has no attribute 'items'", typeName(v[0]))
+	}
+	at := slices.Index([]string{"key", "value"}, s.textArg(v[2], "key"))
+	if at < 0 {
+		s.fail(`You can only sort by either "key" or "value"`)
+	}
+	key := s.getter(number(at), nil, !s.boolArg(v[1]))
+	return &List{s.sorted((&view{"dict_items", d}).items(), key, s.boolArg(v[3]))}
+}
+
+func sortFilter(s *state, v []any) any {
+	caseless := !s.boolArg(v[2])
+	var getters []func(any) any
+	if text, ok := asText(none(v[3])); ok {
+		for part := range strings.SplitSeq(text, ",") {
+			getters = append(getters, s.getter(part, nil, caseless))
+		}
+	} else {
+		getters = append(getters, s.getter(v[3], nil, caseless))
+	}
+	key := func(item any) any {
+		var keys []any
+		for _, get := range getters {
+			keys = append(keys, get(item))
+		}
+		return &List{keys}
+	}
+	return &List{s.sorted(s.items(v[0]), key, s.boolArg(v[1]))}
+}
+
+func groupby(s *state, v []any) any {
+	caseless := !s.boolArg(v[3])
+	key := s.getter(v[1], v[2], caseless)
+	given := s.getter(v[1], v[2], false)
+	out := &List{}
+	var last any
+	for _, item := range s.sorted(s.items(v[0]), key, false) {
+		k := key(item)
+		if n := len(out.Items); n > 0 && s.equal(k, last) {
+			of := out.Items[n-1].(*group).Tuple[1].(*List)
+			of.Items = append(of.Items, item)
+			continue
+		}
+		last = k
+		out.Items = append(out.Items, &group{Tuple{given(item), &List{[]any{item}}}})
+	}
+	return out
+}
+
+func unique(s *state, v []any) any {
+	key := s.getter(v[2], nil, !s.boolArg(v[1]))
+	seen := map[string]bool{}
+	var out []any
+	for _, item := range s.items(v[0]) {
+		if id := s.hash(key(item)); !seen[id] {
+			seen[id] = true
+			out = append(out, item)
+		}
+	}
+	return &generator{out}
+}
+
+func itemsFilter(s *state, v []any) any {
+	if isUndefined(v[0]) {
+		return &generator{}
+	}
+	d, ok := v[0].(*Dict)
+	if !ok {
+		s.fail("Can only get item pairs from a mapping.")
+	}
+	return &generator{(&view{"dict_items", d}).items()}
+}
+
+func join(s *state, v []any) any {
+	get := s.getter(v[2], nil, false)
+	sep := s.textArg(v[1], "")
+	items := s.items(v[0])
+	s.afford(len(items), len(sep))
+	var out strings.Builder
+	for i, item := range items {
+		if i > 0 {
+			out.WriteString(sep)
+		}
+		out.WriteString(s.made(s.text(get(item))))
+	}
+	return s.made(out.String())
+}
+
+func first(s *state, v []any) any {
+	if items := s.items(v[0]); len(items) > 0 {
+		return items[0]
+	}
+	return &undefined{hint: "No first item, sequence was empty."}
+}
+
+func last(s *state, v []any) any {
+	if _, ok := v[0].(*generator); ok {
+		s.fail("'generator' object is not reversible")
+	}
+	if items := s.items(v[0]); len(items) > 0 {
+		return items[len(items)-1]
+	}
+	return &undefined{hint: "No last item, sequence was empty."}
+}
+
+func reverse(s *state, v []any) any {
+	items := slices.Clone(s.items(v[0]))
+	slices.Reverse(items)
+	if _, ok := asText(v[0]); ok {
+		return s.like(v[0], items)
+	}
+	return &generator{items}
+}
+
+func batch(s *state, v []any) any {
+	n := s.intArg(v[1], 0)
+	var out []any
+	row := &List{}
+	for _, item := range s.items(v[0]) {
+		if len(row.Items) == n {
+			out = append(out, row)
+			row = &List{}
+		}
+		row.Items = append(row.Items, item)
+	}
+	if len(row.Items) == 0 {
+		return &generator{out}
+	}
+	if fill := none(v[2]); fill != nil && len(row.Items) < n {
+		s.charge(n - len(row.Items))
+		for len(row.Items) < n {
+			row.Items = append(row.Items, fill)
+		}
+	}
+	return &generator{append(out, row)}
+}
+
+func sliceFilter(s *state, v []any) any {
+	items, n := s.items(v[0]), s.intArg(v[1], 0)
+	if n == 0 {
+		s.fail("integer division or modulo by zero")
+	}
+	s.charge(max(n, 0))
+	var out []any
+	for i := range max(n, 0) {
+		size := len(items) / n
+		extra := i < len(items)%n
+		start := i*size + min(i, len(items)%n)
+		if extra {
+			size++
+		}
+		row := slices.Clone(items[start : start+size])
+		if fill := none(v[2]); fill != nil && !extra {
+			row = append(row, fill)
+		}
+		out = append(out, &List{row})
+	}
+	return &generator{out}
+}
