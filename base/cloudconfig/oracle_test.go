@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -108,7 +109,7 @@ func TestAsPyYAML(t *testing.T) {
 		} else {
 			got.Typed = typed(n)
 		}
-		if got.Typed != v.Typed && !departs(texts[i], v) {
+		if got.Typed != v.Typed && !departs(texts[i], v, got) {
 			t.Errorf("%q\n got %+v\nwant %+v", texts[i], got, v)
 		}
 	}
@@ -170,19 +171,122 @@ func dumps() []string {
 	return out
 }
 
+// Random documents of pieces that matter, always the same.
+func TestGeneratedAsPyYAML(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	var texts []string
+	for range 2000 {
+		texts = append(texts, randomDocument(rnd), randomBlock(rnd, 0, 3))
+	}
+	faulty := 0
+	for i, v := range pyyaml(t, texts) {
+		got := verdict{}
+		if n, err := Parse([]byte(texts[i])); err != nil {
+			got.Error = err.Error()
+		} else {
+			got.Typed = typed(n)
+		}
+		if v.Error != "" {
+			faulty++
+		}
+		if got.Typed != v.Typed && !departs(texts[i], v, got) {
+			t.Errorf("%q\n got %+v\nwant %+v", texts[i], got, v)
+		}
+	}
+	t.Logf("%d documents, %d of them faulty", len(texts), faulty)
+}
+
+// randomDocument is lines of keys, items, scalars, anchors and tags.
+func randomDocument(rnd *rand.Rand) string {
+	words := scalars()
+	if rnd.IntN(3) > 0 {
+		words = slices.DeleteFunc(words, func(w string) bool { return strings.ContainsAny(w, ":#[]{}'\"&*!|>%@`?-\t, ") })
+	}
+	pick := func(from ...string) string { return from[rnd.IntN(len(from))] }
+	scalar := func() string {
+		w := words[rnd.IntN(len(words))]
+		switch rnd.IntN(8) {
+		case 0:
+			return "'" + strings.ReplaceAll(w, "'", "''") + "'"
+		case 1:
+			return pick("!!str ", "!!int ", "!!float ", "!!bool ", "!!null ", "!!binary ", "!!timestamp ", "! ", "&x ", "&y ") + w
+		case 2:
+			return pick("*x", "*y", "[a, "+w+"]", "{a: "+w+"}", "{"+w+": b}", "[]", "{}", "# "+w, "|", ">-", "|2", "<<", "")
+		}
+		return w
+	}
+	var b strings.Builder
+	indent := 0
+	for range 1 + rnd.IntN(6) {
+		b.WriteString(strings.Repeat(" ", indent))
+		switch rnd.IntN(6) {
+		case 0, 1:
+			b.WriteString(pick("a", "b", "c", "1", "yes", "<<", "&x k", "'q'", "? d") + ": " + scalar())
+		case 2:
+			b.WriteString("- " + scalar())
+		case 3:
+			b.WriteString(pick("a:", "b:", "-", "- a:", "- - b", "c: &y", "e: !!omap", "<<: *y"))
+			indent += 2
+		case 4:
+			b.WriteString(scalar())
+		case 5:
+			b.WriteString(pick("# c", "---", "...", "", "a: b # c", "a:b", "- ", ": v", "? k"))
+			indent = max(indent-2, 0)
+		}
+		b.WriteString(pick("\n", "\n", "\n", "\n", "\r\n", "\n\n", " \n"))
+	}
+	return b.String()
+}
+
+// randomBlock is a nested map or list that is well formed but for its scalars.
+func randomBlock(rnd *rand.Rand, indent, depth int) string {
+	words := scalars()
+	var b strings.Builder
+	list := rnd.IntN(3) == 0
+	for i := range 1 + rnd.IntN(4) {
+		b.WriteString(strings.Repeat(" ", indent))
+		if list {
+			b.WriteString("-")
+		} else {
+			fmt.Fprintf(&b, "%s%d:", []string{"k", "x y", "", "yes", "1.", "'q'"}[rnd.IntN(6)], i)
+		}
+		if depth > 0 && rnd.IntN(3) == 0 {
+			b.WriteString("\n" + randomBlock(rnd, indent+2, depth-1))
+			continue
+		}
+		w := words[rnd.IntN(len(words))]
+		switch rnd.IntN(4) {
+		case 0:
+			w = "'" + strings.ReplaceAll(w, "'", "''") + "'"
+		case 1:
+			w = strconv.Quote(w)
+		case 2:
+			w = "plain" + w
+		}
+		b.WriteString(" " + w + "\n")
+	}
+	return b.String()
+}
+
 // departs lists where the library's scanner and PyYAML's part, the guest
 // gaining nothing from either: tabs as blanks, the empty key, keys longer than
-// 1,024 characters and an explicit end of nothing are taken here and refused
-// there; surrogate pairs (text that Python could not write to a file) and a
-// comment right behind a quote are refused here.
-func departs(text string, v verdict) bool {
+// 1,024 characters are taken here and refused there; surrogate pairs (text that
+// Python could not write to a file), a comment right behind a quote one
+// where the text of a block scalar would stand and a map that merges a list
+// that it is in are refused here.
+func departs(text string, v, got verdict) bool {
+	for _, ours := range []string{"comment without preceding whitespace", "expected a new document", "merges itself"} {
+		if strings.Contains(got.Error, ours) {
+			return true
+		}
+	}
 	for _, theirs := range []string{`'\t' that cannot start`, "found ':'", "but got '?'"} {
 		if strings.Contains(v.Error, theirs) {
 			return true
 		}
 	}
 	return slices.Contains([]string{
-		"...", ": a\n", `a: "\ud83d\ude00"`, "a: 'b'#c\n", "a: &x:y b\n", "{a\u2028b: 1}", "{a\u0085b: 1}",
+		": a\n", `a: "\ud83d\ude00"`, "a: 'b'#c\n", "a: &x:y b\n", "{a\u2028b: 1}", "{a\u0085b: 1}",
 		strings.Repeat("k", 1100) + ": 1\n", "'" + strings.Repeat("k", 1100) + "': 1\n",
 		"[!]", "[!!null]", "[?]", "{?: 1}", "[?a]", "{?a: 1}",
 	}, text)

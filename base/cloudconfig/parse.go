@@ -105,6 +105,9 @@ func printable(r rune) bool {
 
 // load parses the only document of data; nil when there is none.
 func load(data []byte) (*yaml.Node, error) {
+	if err := checkBegin(data); err != nil {
+		return nil, err
+	}
 	data = bytes.Clone(data)
 	directives(data)
 	lost := dashes{}
@@ -113,7 +116,9 @@ func load(data []byte) (*yaml.Node, error) {
 		if err == nil {
 			if doc != nil {
 				lost.restore(doc)
-				err = checkAnchors(doc, map[string]bool{})
+				if err = checkRoot(doc, data); err == nil {
+					err = checkAnchors(doc, map[string]bool{})
+				}
 			}
 			return doc, err
 		}

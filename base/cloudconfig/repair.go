@@ -86,6 +86,51 @@ func offset(data []byte, n int) (int, bool) {
 	return i, true
 }
 
+// checkBegin refuses a document end where none has begun.
+func checkBegin(data []byte) error {
+	n := 0
+	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) {
+		n++
+		text := bytes.TrimSpace(line)
+		switch {
+		case len(text) == 0, text[0] == '#', line[0] == '%':
+		case documentMark(line, "..."):
+			return &Error{n, 1, "expected the node content, but found a document end"}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+func documentMark(line []byte, mark string) bool {
+	rest, ok := bytes.CutPrefix(line, []byte(mark))
+	return ok && (len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0)
+}
+
+// checkRoot refuses a document that is a block scalar of lines that are not
+// indented.
+func checkRoot(doc *yaml.Node, data []byte) error {
+	root := doc
+	if doc.Kind == yaml.DocumentNode {
+		root = doc.Content[0]
+	}
+	if root.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+		return nil
+	}
+	n := 0
+	for line := range bytes.Lines(data) {
+		if n++; n <= root.Line || len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if line[0] != ' ' {
+			return &Error{n, 1, "expected a new document, but found text"}
+		}
+		return nil
+	}
+	return nil
+}
+
 // checkAnchors refuses an anchor that is defined twice (yaml/composer.py
 // compose_node, 6.0).
 func checkAnchors(y *yaml.Node, seen map[string]bool) error {
