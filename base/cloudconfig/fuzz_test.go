@@ -1,6 +1,9 @@
 package cloudconfig
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // What is accepted is written and read back as the same value, and nothing
 // that walks it fails.
@@ -38,5 +41,44 @@ func FuzzParse(f *testing.F) {
 		if second := Dump(again); string(second) != string(first) {
 			t.Errorf("dump %q\nbecame %q", first, second)
 		}
+	})
+}
+
+// A patch gives a document within the limits, or an error.
+func FuzzPatch(f *testing.F) {
+	for _, c := range append(writtenCases(), generatedCases()...) {
+		for _, p := range c.Parts {
+			if strings.HasSuffix(p.Type, "jsonp") {
+				f.Add([]byte(p.Body))
+			}
+		}
+	}
+	base, err := ParseMap([]byte("a: {a: {b: [1]}, d: 1}\nb: [1, 2]\nc: {a: {}}\nd: [[]]\n"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	before := string(Dump(base))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		n, err := PatchPart(base, data)
+		if err == nil && n != nil {
+			if again, err := Parse(Dump(n)); err != nil || len(again.Pairs()) != len(n.Pairs()) {
+				t.Errorf("%q comes back as %v, %v", Dump(n), again, err)
+			}
+		}
+		if after := string(Dump(base)); after != before {
+			t.Errorf("the base became %q", after)
+		}
+	})
+}
+
+func FuzzCommandLine(f *testing.F) {
+	for _, c := range writtenCases() {
+		f.Add(c.Parts[0].Body)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		if text := CommandLine(line); len(text) > 3*len(line) {
+			t.Errorf("%d bytes of %d", len(text), len(line))
+		}
+		CommandLineURL(line)
 	})
 }

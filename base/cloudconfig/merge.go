@@ -86,7 +86,10 @@ func (h How) merge(base, over *Node) (*Node, error) {
 	case "list":
 		return h.mergeLists(m, base, over)
 	}
-	if m.has("append") && over.kind() == KindString {
+	if m.has("append") {
+		if over.kind() != KindString {
+			return nil, over.Errorf("cannot append a %s to a string", over.kind())
+		}
 		return &Node{Kind: KindString, Line: base.Line, Column: base.Column, text: base.text + over.text}, nil
 	}
 	return over, nil
@@ -150,25 +153,28 @@ func (h How) recurses(m merger, is *Node, always Kind) bool {
 	return false
 }
 
-// mergeLists follows cloudinit/mergers/m_list.py, 22.4. Where it would take a
-// string or a map apart into characters or keys, here is an error.
+// mergeLists follows cloudinit/mergers/m_list.py, 22.4.
 func (h How) mergeLists(m merger, base, over *Node) (*Node, error) {
 	way := m.first("append", "prepend", "replace", "no_replace")
-	if over.kind() != KindList {
-		if way == "" || way == "replace" {
-			return over, nil
-		}
-		return nil, over.Errorf("cannot merge a %s into a list", over.kind())
+	if over.kind() != KindList && (way == "" || way == "replace") {
+		return over, nil
+	}
+	more, err := over.sequence()
+	if err != nil {
+		return nil, err
 	}
 	out := &Node{Kind: KindList, Line: base.Line, Column: base.Column}
 	switch way {
 	case "append":
-		out.items = slices.Concat(base.items, over.items)
+		out.items = slices.Concat(base.items, more)
 		return out, out.checkLength()
 	case "prepend":
-		out.items = slices.Concat(over.items, base.items)
+		out.items = slices.Concat(more, base.items)
 		return out, out.checkLength()
 	case "no_replace":
+		if over.kind() == KindMap && len(base.items) > 0 && len(more) > 0 {
+			return nil, over.Errorf("cannot merge a map into a list by index")
+		}
 		return base, nil
 	}
 	out.items = slices.Clone(base.items)
@@ -181,6 +187,31 @@ func (h How) mergeLists(m merger, base, over *Node) (*Node, error) {
 		if out.items[i], err = h.merge(base.items[i], over.items[i]); err != nil {
 			return nil, err
 		}
+	}
+	return out, nil
+}
+
+// sequence is what Python goes through: the items of a list, the characters
+// of a text, the bytes of a binary, the keys of a map.
+func (n *Node) sequence() ([]*Node, error) {
+	var out []*Node
+	switch n.kind() {
+	case KindList:
+		return n.items, nil
+	case KindString:
+		for _, r := range n.text {
+			out = append(out, &Node{Kind: KindString, Line: n.Line, Column: n.Column, text: string(r)})
+		}
+	case KindBinary:
+		for _, b := range []byte(n.text) {
+			out = append(out, &Node{Kind: KindInt, Line: n.Line, Column: n.Column, integer: int64(b)})
+		}
+	case KindMap:
+		for _, p := range n.pairs {
+			out = append(out, p.Key)
+		}
+	default:
+		return nil, n.Errorf("cannot merge a %s into a list", n.kind())
 	}
 	return out, nil
 }
