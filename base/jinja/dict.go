@@ -108,3 +108,14 @@ func hashTuple(t Tuple, depth int) (string, bool) {
 	}
 	return out.String(), true
 }
+
+// Keys are the text keys in order.
+func (d *Dict) Keys() []string {
+	var out []string
+	for _, k := range d.keys {
+		if text, ok := k.(string); ok {
+			out = append(out, text)
+		}
+	}
+	return out
+}

@@ -10,6 +10,8 @@ func FuzzParse(f *testing.F) {
 	for _, g := range cases {
 		f.Add(g.Input)
 	}
+	f.Add([]byte("## template: jinja\n#cloud-config\na: {{ v1.x }}\n"))
+	f.Add([]byte(mixed("Content-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n#86)C\n \nend\n", "\n## template: jinja\n#!{% if 1 %}")))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		fetches := 0
 		opts := Options{MaxSize: 1 << 16, MaxParts: 20, MaxDepth: 4, Fetch: func(Include) ([]byte, error) {
@@ -24,6 +26,12 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("part %+v", p)
 			}
 			CleanFilename(p.Filename)
+			if p.Line < 1 {
+				t.Errorf("part %s at line %d", p.Filename, p.Line)
+			}
+			if r, problems, ok := Render(p, nil); ok == (len(r.Type) == 0) || len(problems) > 2 {
+				t.Errorf("rendered %+v, %v", r, problems)
+			}
 		}
 		if size > opts.MaxSize || len(parts) > opts.MaxParts || fetches > opts.MaxParts || len(problems) > 4*opts.MaxParts {
 			t.Errorf("%d bytes, %d parts, %d fetches, %d problems", size, len(parts), fetches, len(problems))

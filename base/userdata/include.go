@@ -7,8 +7,9 @@ import "strings"
 // comments (user_data.py _do_include, 22.4).
 func Includes(body []byte) []Include {
 	var out []Include
-	once := false
-	for line := range strings.FieldsFuncSeq(string(body), func(r rune) bool { return r == '\n' || r == '\r' }) {
+	once, number := false, 0
+	for line := range strings.SplitSeq(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(body)), "\n") {
+		number++
 		if rest, ok := cutFold(line, "#include-once"); ok {
 			line, once = rest, true
 		} else if rest, ok := cutFold(line, "#include"); ok {
@@ -18,7 +19,7 @@ func Includes(body []byte) []Include {
 			continue
 		}
 		if address := strings.TrimFunc(line, blank); address != "" {
-			out = append(out, Include{address, once})
+			out = append(out, Include{address, once, number})
 		}
 	}
 	return out
@@ -36,23 +37,26 @@ func cutFold(s, prefix string) (string, bool) {
 // or keeps the part when there is nobody to fetch.
 func (p *parser) include(contentType string, m message, body []byte, depth int) {
 	if p.opts.Fetch == nil {
-		p.attach(Part{Type: contentType, Filename: m.filename(), Body: body, Headers: m.headers})
+		p.attach(Part{Type: contentType, Filename: m.filename(), Body: body, Headers: m.headers, Line: m.line})
 		return
 	}
 	if depth >= p.opts.MaxDepth {
-		p.drop("", "more than %d nested includes", p.opts.MaxDepth)
+		p.drop("", m.line, "more than %d nested includes", p.opts.MaxDepth)
 		return
 	}
 	for _, inc := range Includes(body) {
 		if p.fetched++; p.fetched > p.opts.MaxParts {
-			p.drop("", "more than %d includes", p.opts.MaxParts)
+			p.drop("", m.line+inc.Line-1, "more than %d includes", p.opts.MaxParts)
 			return
 		}
 		data, err := p.opts.Fetch(inc)
 		if err != nil {
-			p.dropFatal("", "include %.200s: %v", inc.URL, err)
+			p.dropFatal("", m.line+inc.Line-1, "include %.200s: %v", inc.URL, err)
 			continue
 		}
+		was := p.source
+		p.source = inc.URL
 		p.blob(data, depth+1)
+		p.source = was
 	}
 }

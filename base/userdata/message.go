@@ -14,14 +14,16 @@ type message struct {
 	headers     headers
 	contentType string // lower case, without parameters
 	body        []byte
+	line        int // where the body begins
 }
 
 // maxHeaders is how many header fields one entity may have.
 const maxHeaders = 200
 
-// parseMessage splits data into headers and body (email/feedparser.py, 3.11).
-func parseMessage(data []byte) (message, error) {
-	var m message
+// parseMessage splits data, which begins at that line, into headers and body
+// (email/feedparser.py, 3.11).
+func parseMessage(data []byte, at int) (message, error) {
+	m := message{line: at}
 	var field []byte // the lines of the field being read
 	for {
 		line, rest := cutLine(data)
@@ -42,14 +44,16 @@ func parseMessage(data []byte) (message, error) {
 			m.body = data
 			if len(trimLine(line)) == 0 {
 				m.body = rest
+				m.line += min(len(line), 1)
 			}
 			m.contentType = m.headers.contentType()
 			return m, nil
 		}
 		if len(m.headers) > maxHeaders {
-			return message{}, fmt.Errorf("more than %d headers", maxHeaders)
+			return message{line: at}, fmt.Errorf("more than %d headers", maxHeaders)
 		}
 		data = rest
+		m.line++
 	}
 }
 
@@ -105,27 +109,33 @@ func (m message) uncompressed() message {
 	if index := m.headers.get("Launch-Index"); index != "" {
 		kept = append(kept, Header{"Launch-Index", index})
 	}
-	return message{headers: kept}
+	return message{headers: kept, line: m.line}
+}
+
+// section is a part of a multipart and the line that it begins at.
+type section struct {
+	data []byte
+	line int
 }
 
 // split cuts a multipart into the bytes of its parts, at most limit of them
 // (RFC 2046 5.1.1). What precedes the first boundary and follows the last is
 // ignored; a missing last boundary is forgiven. The line end before a boundary
 // is still there. With an error come the parts that there are.
-func (m message) split(limit int) ([][]byte, error) {
+func (m message) split(limit int) ([]section, error) {
 	boundary := strings.TrimRight(parameter(m.headers.get("Content-Type"), "boundary"), " \t\r\n")
 	if boundary == "" {
 		return nil, fmt.Errorf("%s without boundary", m.contentType)
 	}
-	var parts [][]byte
+	var parts []section
 	rest, begin, between := m.body, 0, false
-	open := false
-	for at := 0; len(rest) > 0; {
+	open, first, at := false, 0, 0
+	for n := m.line; len(rest) > 0; n++ {
 		var line []byte
 		line, rest = cutLine(rest)
 		is, last := isBoundary(line, boundary)
 		if is && open && !between {
-			parts = append(parts, m.body[begin:at])
+			parts = append(parts, section{m.body[begin:at], first})
 		}
 		if is && last && !between {
 			if !open {
@@ -135,7 +145,7 @@ func (m message) split(limit int) ([][]byte, error) {
 		}
 		at += len(line)
 		if is {
-			open, begin = true, at
+			open, begin, first = true, at, n+1
 		}
 		between = is
 		if len(parts) >= limit {
@@ -145,7 +155,7 @@ func (m message) split(limit int) ([][]byte, error) {
 	if !open {
 		return nil, fmt.Errorf("multipart in which the boundary %.80q is not found", boundary)
 	}
-	return append(parts, m.body[begin:]), nil
+	return append(parts, section{m.body[begin:], first}), nil
 }
 
 // isBoundary tells whether line is a boundary, and whether the last one.

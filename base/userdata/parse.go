@@ -35,23 +35,25 @@ func ParseList(raws [][]byte, opts Options) ([]Part, []Problem) {
 // parser collects the parts of one instance's user data.
 type parser struct {
 	opts     Options
-	left     int // bytes that bodies may still take
+	left     int    // bytes that bodies may still take
+	source   string // of the blob being parsed
 	fetched  int
 	numbered int // parts that count for part-NNN
 	parts    []Part
 	problems []Problem
 }
 
-func (p *parser) drop(part, format string, args ...any) {
-	p.note(Problem{Part: part, Dropped: true, Text: fmt.Sprintf(format, args...)})
+func (p *parser) drop(part string, line int, format string, args ...any) {
+	p.note(Problem{Part: part, Line: line, Dropped: true, Text: fmt.Sprintf(format, args...)})
 }
 
-func (p *parser) dropFatal(part, format string, args ...any) {
-	p.note(Problem{Part: part, Dropped: true, Fatal: true, Text: fmt.Sprintf(format, args...)})
+func (p *parser) dropFatal(part string, line int, format string, args ...any) {
+	p.note(Problem{Part: part, Line: line, Dropped: true, Fatal: true, Text: fmt.Sprintf(format, args...)})
 }
 
 // note keeps a problem; there are never more than a few per part.
 func (p *parser) note(problem Problem) {
+	problem.Source = p.source
 	if len(p.problems) < 4*p.opts.MaxParts {
 		p.problems = append(p.problems, problem)
 	}
@@ -60,26 +62,26 @@ func (p *parser) note(problem Problem) {
 // blob parses the whole user data, or what one include line brought.
 func (p *parser) blob(raw []byte, depth int) {
 	if len(raw) > p.left {
-		p.drop("", "more than %d bytes of user data", p.opts.MaxSize)
+		p.drop("", 0, "more than %d bytes of user data", p.opts.MaxSize)
 		return
 	}
 	if plain, err := gunzip(raw, p.left); err == nil {
 		raw = plain
 	} else if errors.Is(err, errTooLarge) {
-		p.drop("", "compressed user data: %v", err)
+		p.drop("", 0, "compressed user data: %v", err)
 		return
 	}
 	if !bytes.Contains(bytes.ToLower(raw[:min(len(raw), 4096)]), []byte("mime-version:")) {
-		p.leaf(message{contentType: TypeUnknown, body: raw}, depth)
+		p.leaf(message{contentType: TypeUnknown, body: raw, line: 1}, depth)
 		return
 	}
 	if !utf8.Valid(raw) {
-		p.dropFatal("", "MIME message that is not UTF-8")
+		p.dropFatal("", 0, "MIME message that is not UTF-8")
 		return
 	}
-	m, err := parseMessage(raw)
+	m, err := parseMessage(raw, 1)
 	if err != nil {
-		p.drop("", "%v", err)
+		p.drop("", m.line, "%v", err)
 		return
 	}
 	if m.multipart() {
@@ -92,18 +94,18 @@ func (p *parser) blob(raw []byte, depth int) {
 // multipart walks down to the leaves.
 func (p *parser) multipart(m message, depth int) {
 	if depth >= p.opts.MaxDepth {
-		p.drop(m.filename(), "more than %d nested multiparts", p.opts.MaxDepth)
+		p.drop(m.filename(), m.line, "more than %d nested multiparts", p.opts.MaxDepth)
 		return
 	}
-	bodies, err := m.split(p.opts.MaxParts)
+	sections, err := m.split(p.opts.MaxParts)
 	if err != nil {
-		p.drop(m.filename(), "%v", err)
+		p.drop(m.filename(), m.line, "%v", err)
 	}
-	for _, body := range bodies {
-		part, err := parseMessage(body)
+	for _, section := range sections {
+		part, err := parseMessage(section.data, section.line)
 		switch {
 		case err != nil:
-			p.drop("", "%v", err)
+			p.drop("", part.line, "%v", err)
 		case part.multipart():
 			p.multipart(part, depth+1)
 		default:
@@ -115,19 +117,16 @@ func (p *parser) multipart(m message, depth int) {
 
 // leaf finds out what a part is and keeps it, or goes into what it brings.
 func (p *parser) leaf(m message, depth int) {
-	body, err := m.decode()
-	if err != nil {
-		p.drop(m.filename(), "%v", err)
-		return
-	}
+	body := m.decode()
 	contentType := m.contentType
 	if compressed(contentType) {
+		var err error
 		body, err = gunzip(body, p.left)
 		if err == nil && !utf8.Valid(body) {
 			err = errors.New("not UTF-8")
 		}
 		if err != nil {
-			p.dropFatal(m.filename(), "decompress %s: %v", contentType, err)
+			p.dropFatal(m.filename(), m.line, "decompress %s: %v", contentType, err)
 			return
 		}
 		contentType = "text/plain"
@@ -141,7 +140,7 @@ func (p *parser) leaf(m message, depth int) {
 	}
 	switch {
 	case contentType == TypeArchive:
-		p.archive(body)
+		p.archive(body, m.line)
 	case contentType == TypeInclude || contentType == TypeIncludeOnce:
 		p.include(contentType, m, body, depth)
 	default:
@@ -158,7 +157,7 @@ func (p *parser) number(contentType string, m message, body []byte) {
 	if name == "" {
 		name = fmt.Sprintf("part-%03d", p.numbered)
 	}
-	p.attach(Part{Type: contentType, Filename: name, Body: body, Headers: m.headers})
+	p.attach(Part{Type: contentType, Filename: name, Body: body, Headers: m.headers, Line: m.line})
 	if handled(contentType) || len(body) == 0 {
 		return
 	}
@@ -167,16 +166,17 @@ func (p *parser) number(contentType string, m message, body []byte) {
 		kind = "non-multipart"
 	}
 	line, _, _ := bytes.Cut(body, []byte("\n"))
-	p.note(Problem{Part: name, Text: fmt.Sprintf("Unhandled %s (%s) userdata: %q", kind, contentType, start(line, 24))})
+	p.note(Problem{Part: name, Line: m.line, Text: fmt.Sprintf("Unhandled %s (%s) userdata: %q", kind, contentType, start(line, 24))})
 }
 
 // attach keeps a part, filling in what follows from its headers and body.
 func (p *parser) attach(part Part) {
 	if len(p.parts) >= p.opts.MaxParts || len(part.Body) > p.left {
-		p.drop(part.Filename, "over the limit of %d parts and %d bytes", p.opts.MaxParts, p.opts.MaxSize)
+		p.drop(part.Filename, part.Line, "over the limit of %d parts and %d bytes", p.opts.MaxParts, p.opts.MaxSize)
 		return
 	}
 	p.left -= len(part.Body)
+	part.Source = p.source
 	part.Jinja = part.Type == TypeJinja
 	// These two, and no other spelling, are what cloud-init looks at
 	// (handlers/cloud_config.py _extract_mergers, 22.4).
@@ -195,7 +195,8 @@ func (p *parser) launchIndex(part Part) int {
 		if i, err := strconv.Atoi(strings.TrimSpace(text)); err == nil && i >= 0 {
 			return i
 		}
-		p.note(Problem{Part: part.Filename, Text: fmt.Sprintf("header Launch-Index: %.40q is no number", text)})
+		p.note(Problem{Part: part.Filename, Line: part.Line, Text: fmt.Sprintf("header Launch-Index: %.40q is no number", text)})
+		return -1
 	}
 	if part.Type != TypeCloudConfig || !bytes.Contains(part.Body, []byte("launch-index")) {
 		return -1

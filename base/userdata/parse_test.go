@@ -47,26 +47,26 @@ func TestProblems(t *testing.T) {
 	}{
 		"good":        {raw: "#cloud-config\n", parts: 1},
 		"empty":       {parts: 1},
-		"bad header":  {raw: "#cloud-confg\nhostname: x\n", parts: 1, problems: []Problem{{Part: "part-001", Text: `Unhandled non-multipart (text/x-not-multipart) userdata: "#cloud-confg"`}}},
-		"bad type":    {raw: mixed("Content-Type: text/html\n\n<html>"), parts: 1, problems: []Problem{{Part: "part-001", Text: `Unhandled unknown content-type (text/html) userdata: "<html>"`}}},
+		"bad header":  {raw: "#cloud-confg\nhostname: x\n", parts: 1, problems: []Problem{{Part: "part-001", Line: 1, Text: `Unhandled non-multipart (text/x-not-multipart) userdata: "#cloud-confg"`}}},
+		"bad type":    {raw: mixed("Content-Type: text/html\n\n<html>"), parts: 1, problems: []Problem{{Part: "part-001", Line: 7, Text: `Unhandled unknown content-type (text/html) userdata: "<html>"`}}},
 		"jinja":       {raw: "## template: jinja\n#cloud-config\n", parts: 1},
-		"bad base":    {raw: mixed("Content-Transfer-Encoding: uuencode\n\nx"), problems: []Problem{{Dropped: true, Text: "transfer encoding uuencode is not supported"}}},
-		"no boundary": {raw: "MIME-Version: 1.0\nContent-Type: multipart/mixed\n\n--B\n", problems: []Problem{{Dropped: true, Text: "multipart/mixed without boundary"}}},
-		"lost":        {raw: "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=X\n\n--B\n", problems: []Problem{{Dropped: true, Text: `multipart in which the boundary "X" is not found`}}},
+		"bad uu":      {raw: mixed("Content-Transfer-Encoding: uuencode\n\n#!x"), parts: 1},
+		"no boundary": {raw: "MIME-Version: 1.0\nContent-Type: multipart/mixed\n\n--B\n", problems: []Problem{{Dropped: true, Line: 4, Text: "multipart/mixed without boundary"}}},
+		"lost":        {raw: "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=X\n\n--B\n", problems: []Problem{{Dropped: true, Line: 4, Text: `multipart in which the boundary "X" is not found`}}},
 		"not UTF-8":   {raw: "MIME-Version: 1.0\n\n\xff", problems: []Problem{{Dropped: true, Fatal: true, Text: "MIME message that is not UTF-8"}}},
 		"bad gzip": {raw: mixed("Content-Type: application/gzip; name=z\n\nno", "\n#!"), parts: 1,
-			problems: []Problem{{Part: "z", Dropped: true, Fatal: true, Text: "decompress application/gzip: unexpected EOF"}}},
+			problems: []Problem{{Part: "z", Dropped: true, Fatal: true, Line: 7, Text: "decompress application/gzip: unexpected EOF"}}},
 		"archive": {raw: "#cloud-config-archive\n- content: {a: b}\n  filename: f\n- 5\n- {type: x, content: y}\n", problems: []Problem{
-			{Part: "f", Dropped: true, Fatal: true, Text: "cloud-config-archive: line 2 column 12: content must be a text, not a map"},
-			{Dropped: true, Text: "cloud-config-archive: line 4 column 3: an entry must be a text or a map, not a integer"},
-			{Dropped: true, Fatal: true, Text: `cloud-config-archive: line 5 column 3: type "x" is no content type`},
+			{Part: "f", Dropped: true, Fatal: true, Line: 2, Text: "cloud-config-archive: line 2 column 12: content must be a text, not a map"},
+			{Dropped: true, Line: 4, Text: "cloud-config-archive: line 4 column 3: an entry must be a text or a map, not a integer"},
+			{Dropped: true, Fatal: true, Line: 5, Text: `cloud-config-archive: line 5 column 3: type "x" is no content type`},
 		}},
-		"archive map":  {raw: "#cloud-config-archive\na: b\n", problems: []Problem{{Dropped: true, Text: "cloud-config-archive: line 2 column 1: want a list, have a map"}}},
-		"archive yaml": {raw: "#cloud-config-archive\n- [\n", problems: []Problem{{Dropped: true, Text: "cloud-config-archive: line 3 column 1: while parsing a flow node: did not find expected node content"}}},
-		"launch index": {raw: mixed("Launch-Index: x\n\n#!"), parts: 1, problems: []Problem{{Part: "part-001", Text: `header Launch-Index: "x" is no number`}}},
-		"many headers": {raw: "MIME-Version: 1.0\n" + strings.Repeat("a: b\n", 300), problems: []Problem{{Dropped: true, Text: "more than 200 headers"}}},
+		"archive map":  {raw: "#cloud-config-archive\na: b\n", problems: []Problem{{Dropped: true, Line: 1, Text: "cloud-config-archive: line 2 column 1: want a list, have a map"}}},
+		"archive yaml": {raw: "#cloud-config-archive\n- [\n", problems: []Problem{{Dropped: true, Line: 3, Text: "cloud-config-archive: line 3 column 1: while parsing a flow node: did not find expected node content"}}},
+		"launch index": {raw: mixed("Launch-Index: x\n\n#!"), parts: 1, problems: []Problem{{Part: "part-001", Line: 7, Text: `header Launch-Index: "x" is no number`}}},
+		"many headers": {raw: "MIME-Version: 1.0\n" + strings.Repeat("a: b\n", 300), problems: []Problem{{Dropped: true, Line: 1, Text: "more than 200 headers"}}},
 		"non-text": {raw: mixed("Content-Type: application/octet-stream\n\n\x00\x01" + strings.Repeat("é", 30)), parts: 1,
-			problems: []Problem{{Part: "part-001", Text: `Unhandled unknown content-type (application/octet-stream) userdata: "\x00\x01` + strings.Repeat("é", 22) + `..."`}}},
+			problems: []Problem{{Part: "part-001", Line: 7, Text: `Unhandled unknown content-type (application/octet-stream) userdata: "\x00\x01` + strings.Repeat("é", 22) + `..."`}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -111,11 +111,12 @@ func TestInclude(t *testing.T) {
 	if diff := cmp.Diff(want, brief(parts)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]Problem{{Dropped: true, Fatal: true, Text: "include http://nope: 404"}, {Dropped: true, Text: "more than 4 nested includes"}}, problems); diff != "" {
+	if diff := cmp.Diff([]Problem{{Line: 11, Dropped: true, Fatal: true, Text: "include http://nope: 404"},
+		{Source: "http://loop", Line: 1, Dropped: true, Text: "more than 4 nested includes"}}, problems); diff != "" {
 		t.Error(diff)
 	}
-	wantAsked := []Include{{"http://a", true}, {"http://b", true}, {"http://deep", false}, {"http://nope", false}, {"http://gz", false},
-		{"http://loop", false}, {"http://loop", false}, {"http://loop", false}, {"http://loop", false}}
+	wantAsked := []Include{{"http://a", true, 1}, {"http://b", true, 2}, {"http://deep", false, 1}, {"http://nope", false, 6}, {"http://gz", false, 1},
+		{"http://loop", false, 2}, {"http://loop", false, 2}, {"http://loop", false, 2}, {"http://loop", false, 2}}
 	if diff := cmp.Diff(wantAsked, asked); diff != "" {
 		t.Error(diff)
 	}
@@ -191,7 +192,7 @@ func TestMultipartGivesThePartsBack(t *testing.T) {
 		}
 		for i, p := range parts {
 			q := again[i]
-			q.Headers, p.Headers = nil, nil
+			q.Headers, q.Line, p.Headers, p.Line = nil, 0, nil, 0
 			if diff := cmp.Diff(p, q, cmpopts.EquateEmpty()); diff != "" && p.Type != "text/plain" {
 				t.Errorf("%s: %s", g.Name, diff)
 			}

@@ -34,6 +34,8 @@ type Part struct {
 	Filename string   // as given, or part-NNN; hostile text: see [CleanFilename]
 	Body     []byte   // decoded and decompressed
 	Headers  []Header // of the MIME part or archive entry, in order, as given
+	Source   string   // address of the include that brought it, "" for the user data itself
+	Line     int      // of that (decompressed) text where the body, encoded or not, begins; from 1
 
 	MergeType   string // header Merge-Type or X-Merge-Type, "" without
 	LaunchIndex int    // header Launch-Index, else the document's key launch-index; -1 without
@@ -69,6 +71,8 @@ func (h headers) exact(name string) string {
 // Problem is something that was dropped, or that no handler will take.
 type Problem struct {
 	Part    string // file name of the part, "" for the whole or for one without name
+	Source  string // as in [Part]
+	Line    int    // as in [Part]; of the entry at fault within an archive; 0 when unknown
 	Dropped bool   // it is not among the parts
 	Fatal   bool   // cloud-init 22.4 gives up all user data on it; this package goes on
 	Text    string
@@ -78,6 +82,7 @@ type Problem struct {
 type Include struct {
 	URL  string
 	Once bool // fetch once per instance, then use the kept copy
+	Line int  // of the part's body, from 1
 }
 
 // Options of [Parse]. The zero value is ready to use.

@@ -5,8 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -57,19 +57,59 @@ func skipZeros(in *bufio.Reader) error {
 
 // decode undoes the transfer encoding (RFC 2045 6). Like Python it never
 // fails on the encoded text: base64 that is none stays as it is.
-func (m message) decode() ([]byte, error) {
-	switch encoding := strings.ToLower(strings.TrimSpace(m.headers.get("Content-Transfer-Encoding"))); encoding {
+func (m message) decode() []byte {
+	switch strings.ToLower(m.headers.get("Content-Transfer-Encoding")) {
 	case "base64":
 		if data, err := cloudconfig.DecodeBase64(string(m.body) + "=="); err == nil {
-			return data, nil
+			return data
 		}
-		return m.body, nil
+		return m.body
 	case "quoted-printable":
-		return unquotePrintable(m.body), nil
+		return unquotePrintable(m.body)
 	case "x-uuencode", "uuencode", "uue", "x-uue":
-		return nil, fmt.Errorf("transfer encoding %s is not supported", encoding)
+		return uudecode(m.body)
 	}
-	return m.body, nil
+	return m.body
+}
+
+// uudecode undoes uuencoding (POSIX uuencode); what is none stays as it is.
+func uudecode(in []byte) []byte {
+	var out []byte
+	begun := false
+	for rest := in; len(rest) > 0; {
+		var line []byte
+		line, rest = cutLine(rest)
+		text := bytes.Trim(line, " \t\r\n\f")
+		switch {
+		case !begun:
+			begun = uuBegin.Match(text)
+		case string(text) == "end":
+			return out
+		case len(text) > 0:
+			out = append(out, uuLine(trimLine(line))...)
+		}
+	}
+	return in
+}
+
+var uuBegin = regexp.MustCompile(`^begin [0-7]+ .`)
+
+// uuLine is what one line holds: its length and groups of four characters for
+// three bytes.
+func uuLine(line []byte) []byte {
+	n := int(line[0]-' ') & 63
+	var out []byte
+	for i := 1; len(out) < n; i += 4 {
+		var bits uint32
+		for j := i; j < i+4; j++ {
+			bits <<= 6
+			if j < len(line) {
+				bits |= uint32(line[j]-' ') & 63
+			}
+		}
+		out = append(out, byte(bits>>16), byte(bits>>8), byte(bits))
+	}
+	return out[:n]
 }
 
 // unquotePrintable undoes quoted-printable (RFC 2045 6.7); an equals sign that
