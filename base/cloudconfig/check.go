@@ -3,6 +3,7 @@ package cloudconfig
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 )
@@ -70,7 +71,18 @@ func (c *check) say(l Level, path string, n *Node, format string, args ...any) {
 }
 
 func (c *check) wrong(path string, n *Node, want string) {
-	c.say(LevelError, path, n, "want %s, have %s", want, n.excerpt())
+	c.say(LevelError, path, n, "want %s, have %s", want, shown(path, n))
+}
+
+// secret are the paths of values that no message shows.
+var secret = regexp.MustCompile(`(?:^|\.)(?:password|passwd|hashed_passwd|plain_text_passwd|content|[a-z0-9]+_private)$|^chpasswd\.list`)
+
+// shown is the value at path as a message shows it.
+func shown(path string, n *Node) string {
+	if secret.MatchString(path) {
+		return "a " + n.kind().String()
+	}
+	return n.excerpt()
 }
 
 // keys looks at a map: every value by its key's rule, a nil rule meaning that
@@ -126,7 +138,11 @@ func loose(c *check, path string, n *Node) {
 	case n.Kind == KindList || n.Kind == KindMap:
 		c.wrong(path, n, "a string")
 	case n.Kind != KindString && n.Kind != KindBinary:
-		c.say(LevelWarning, path, n, "read as the %s %s: quote it if it is meant as text", n.Kind, n.excerpt())
+		value := ""
+		if !secret.MatchString(path) {
+			value = " " + n.excerpt()
+		}
+		c.say(LevelWarning, path, n, "read as the %s%s: quote it if it is meant as text", n.Kind, value)
 	}
 }
 

@@ -80,7 +80,7 @@ launch-index: 1
 			`line 1 column 15: error: disable_root: want a boolean, have "maybe"`,
 			`line 2 column 19: error: manage_etc_hosts: want a boolean or one of ["template" "localhost"], have "remote"`,
 			`line 3 column 13: error: ssh_pwauth: want a boolean or one of ["unchanged"], have "2"`,
-			`line 4 column 11: warning: password: read as the integer "83": quote it if it is meant as text`,
+			`line 4 column 11: warning: password: read as the integer: quote it if it is meant as text`,
 			"line 5 column 1: warning: hostname: no value",
 			`line 6 column 19: error: ssh_genkeytypes[0]: want one of ["dsa" "ecdsa" "ed25519" "rsa"], have "foo"`,
 			"line 7 column 12: warning: ssh_keys.rsa: unknown key, ignored",
@@ -107,5 +107,24 @@ func TestCheckIsBounded(t *testing.T) {
 	n := parseMap(t, "runcmd: ["+strings.Repeat("5, ", 100_000)+"]\nusers: ["+strings.Repeat("5, ", 100_000)+"]\n")
 	if got := len(Check(n)); got != maxProblems {
 		t.Errorf("%d problems", got)
+	}
+}
+
+// No message shows what may be a secret.
+func TestCheckHidesSecrets(t *testing.T) {
+	for _, text := range []string{
+		"password: 31337", "chpasswd: {list: 31337}", "chpasswd: {list: [31337, [31337]]}", "chpasswd: {users: [{name: a, password: 31337}]}", "password: [31337]",
+		"users: [{name: a, passwd: 31337, hashed_passwd: 31337, plain_text_passwd: 31337}]", "user: {passwd: 31337}",
+		"ssh_keys: {rsa_private: 31337}", "write_files: [{path: /a, content: 31337}]",
+	} {
+		problems := Check(parseMap(t, text))
+		if len(problems) == 0 {
+			t.Errorf("%s: no problem", text)
+		}
+		for _, p := range problems {
+			if strings.Contains(p.String(), "31337") {
+				t.Errorf("%s: %s", text, p)
+			}
+		}
 	}
 }
