@@ -53,15 +53,6 @@ func (s *state) operands(op string, a, b any) {
 	s.defined(b)
 }
 
-func asFloat(v any) (float64, bool) {
-	if i, ok := asInt(v); ok {
-		f, _ := new(big.Float).SetInt(i).Float64()
-		return f, true
-	}
-	f, ok := v.(float64)
-	return f, ok
-}
-
 func (s *state) integers(op string, x, y *big.Int) any {
 	s.charge((x.BitLen() + y.BitLen()) / 256)
 	z := new(big.Int)
@@ -168,73 +159,6 @@ func (s *state) floatPower(f, g float64) any {
 		s.fail("(34, 'Numerical result out of range')")
 	}
 	return r
-}
-
-// joined is a + b for texts, lists and tuples; nil for others.
-func (s *state) joined(a, b any) any {
-	x, isText := asText(a)
-	y, alsoText := asText(b)
-	_, marked := a.(Markup)
-	_, alsoMarked := b.(Markup)
-	switch {
-	case isText && alsoText && (marked || alsoMarked):
-		return Markup(s.made(string(escape(a, s) + escape(b, s))))
-	case isText && alsoText:
-		s.afford(len(x)+len(y), 1)
-		return s.made(x + y)
-	}
-	if l, ok := a.(*List); ok {
-		if m, ok := b.(*List); ok {
-			s.charge(len(l.Items) + len(m.Items))
-			return &List{append(append([]any{}, l.Items...), m.Items...)}
-		}
-	}
-	if t, ok := asTuple(a); ok {
-		if u, ok := asTuple(b); ok {
-			s.charge(len(t) + len(u))
-			return append(append(Tuple{}, t...), u...)
-		}
-	}
-	return nil
-}
-
-// repeated is a * times for texts, lists and tuples; nil for others.
-func (s *state) repeated(a any, times *big.Int) any {
-	n := 0
-	if times.Sign() > 0 {
-		n = s.small(times)
-	}
-	switch a := a.(type) {
-	case string:
-		s.afford(n, len(a))
-		return s.made(strings.Repeat(a, n))
-	case Markup:
-		s.afford(n, len(a))
-		return Markup(s.made(strings.Repeat(string(a), n)))
-	case *List:
-		return &List{s.repeatItems(a.Items, n)}
-	case Tuple:
-		return Tuple(s.repeatItems(a, n))
-	}
-	return nil
-}
-
-func (s *state) repeatItems(items []any, n int) []any {
-	s.afford(n, 32*len(items))
-	s.charge(n * len(items))
-	out := make([]any, 0, n*len(items))
-	for range n {
-		out = append(out, items...)
-	}
-	return out
-}
-
-// small is an integer that counts something here.
-func (s *state) small(i *big.Int) int {
-	if !i.IsInt64() || i.Int64() > 1<<30 || i.Int64() < -1<<30 {
-		s.fail("cannot fit 'int' into an index-sized integer")
-	}
-	return int(i.Int64())
 }
 
 func (s *state) unary(op string, v any) any {

@@ -198,14 +198,21 @@ func quote(text string) string {
 			out.WriteString(`\t`)
 		case unicode.IsPrint(r):
 			out.WriteRune(r)
-		case r < 0x100:
-			fmt.Fprintf(&out, `\x%02x`, r)
-		case r < 0x10000:
-			fmt.Fprintf(&out, `\u%04x`, r)
 		default:
-			fmt.Fprintf(&out, `\U%08x`, r)
+			out.WriteString(hexEscape(r))
 		}
 	}
 	out.WriteRune(mark)
 	return out.String()
+}
+
+// hexEscape is how Python writes a character by its number.
+func hexEscape(r rune) string {
+	switch {
+	case r < 0x100:
+		return fmt.Sprintf(`\x%02x`, r)
+	case r < 0x10000:
+		return fmt.Sprintf(`\u%04x`, r)
+	}
+	return fmt.Sprintf(`\U%08x`, r)
 }
