@@ -60,11 +60,16 @@ for text in json.load(sys.stdin):
         out.append({"typed": typed(v), "dump": yaml.dump(v, line_break="\n", indent=4, explicit_start=True,
             explicit_end=True, default_flow_style=False, Dumper=yaml.dumper.SafeDumper)})
     except Exception as e:
-        out.append({"error": "%s: %s" % (type(e).__name__, str(e).replace("\n", " "))})
+        mark = getattr(e, "context_mark", None) or getattr(e, "problem_mark", None)
+        out.append({"error": "%s: %s" % (type(e).__name__, str(e).replace("\n", " ")),
+            "line": mark and mark.line + 1, "column": mark and mark.column + 1})
 json.dump(out, sys.stdout)
 `
 
-type verdict struct{ Typed, Dump, Error string }
+type verdict struct {
+	Typed, Dump, Error string
+	Line, Column       int // of the error
+}
 
 // pyyaml asks Debian's PyYAML about texts.
 func pyyaml(t testing.TB, texts []string) []verdict {
@@ -169,6 +174,21 @@ func dumps() []string {
 		}
 	}
 	return out
+}
+
+// What people get wrong is shown where cloud-init shows it.
+func TestMistakesAsPyYAML(t *testing.T) {
+	texts := []string{
+		"#cloud-config\nusers: [unclosed\n", "a: 1\n b: 2\n", "a:\n\t- b\n", "a: b: c\n", "users:\n- name: x\n  y\n- z\n", "a: 'x\nb: 1\n", "a: \"\\q\"\n", "a: *x\n", "a: @x\n", "a: %x\n",
+		"a: {b: 1\nc: 2\n", "- a\nb: 1\n", "a:\n  b: 1\n c: 2\n", "runcmd:\n - a: b: c\n", "a: !foo x\n", "a: |x\n  b\n", "a: `x`\n", "key\nother: 1\n", "a: [b\n", "a: ]\n", "'", "\"a", "a\nb: 1\n", "\ta: 1\n", "a: 'b': c\n",
+	}
+	for i, v := range pyyaml(t, texts) {
+		_, err := Parse([]byte(texts[i]))
+		own, ok := err.(*Error)
+		if !ok || own.Line != v.Line || own.Column != v.Column {
+			t.Errorf("%q: %v, want line %d column %d: %s", texts[i], err, v.Line, v.Column, v.Error)
+		}
+	}
 }
 
 // Random documents of pieces that matter, always the same.
