@@ -52,7 +52,7 @@ func (s *state) getItem(v, index any) any {
 
 func (s *state) item(v, index any) (any, bool) {
 	if d, ok := v.(*Dict); ok {
-		id, ok := hash(index, 0)
+		id, ok := s.key(index, 0)
 		if !ok {
 			return nil, false
 		}

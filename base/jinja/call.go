@@ -137,8 +137,12 @@ type absent struct{}
 
 var missing = absent{}
 
-// on calls the function of a filter, test or method with what it works on.
+// on calls the function of a filter, test or method with what it works on, and
+// pays for reading a text.
 func (n native) on(s *state, name string, self any, a args) any {
+	if text, ok := asText(self); ok {
+		s.made(text)
+	}
 	v := n.bind(s, name, a)
 	return n.fn(s, append([]any{self}, v...))
 }
@@ -146,6 +150,7 @@ func (n native) on(s *state, name string, self any, a args) any {
 func (n native) bind(s *state, name string, a args) []any {
 	var out []any
 	for _, param := range strings.Fields(n.params) {
+		s.charge(len(a.named))
 		switch {
 		case param == "*":
 			out = append(out, Tuple(a.pos))

@@ -61,22 +61,22 @@ func (s *state) set(d *Dict, key, value any) {
 // hash is equal for keys that Python holds equal; it fails on those that
 // cannot be keys.
 func (s *state) hash(v any) string {
-	id, ok := hash(v, 0)
-	s.charge(len(id) / 32)
+	id, ok := s.key(v, 0)
 	if !ok {
 		s.fail("unhashable type: '%s'", typeName(v))
 	}
 	return id
 }
 
-func hash(v any, depth int) (string, bool) {
+// key is hash, and false for what cannot be a key. It pays for what it makes.
+func (s *state) key(v any, depth int) (string, bool) {
+	s.charge(1)
+	if text, ok := asText(v); ok {
+		return s.made("s" + text), true
+	}
 	switch v := v.(type) {
 	case nil:
 		return "none", true
-	case string:
-		return "s" + v, true
-	case Markup:
-		return "s" + string(v), true
 	case bool, *big.Int:
 		i, _ := asInt(v)
 		return "n" + i.Text(62), true
@@ -87,24 +87,24 @@ func hash(v any, depth int) (string, bool) {
 		}
 		return "f" + strconv.FormatFloat(v, 'g', -1, 64), true
 	case *group:
-		return hash(v.Tuple, depth)
+		return s.keys(v.Tuple, depth)
 	case *undefined:
 		return "u", true
 	case Tuple:
-		return hashTuple(v, depth)
+		return s.keys(v, depth)
 	}
 	return "", false
 }
 
-func hashTuple(t Tuple, depth int) (string, bool) {
+func (s *state) keys(t Tuple, depth int) (string, bool) {
 	var out strings.Builder
 	out.WriteString("(")
 	for _, item := range t {
-		id, ok := hash(item, depth+1)
+		id, ok := s.key(item, depth+1)
 		if !ok || depth > maxDeep {
 			return "", false
 		}
-		out.WriteString(strconv.Itoa(len(id)) + ":" + id)
+		out.WriteString(s.made(strconv.Itoa(len(id)) + ":" + id))
 	}
 	return out.String(), true
 }

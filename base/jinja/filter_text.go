@@ -175,9 +175,11 @@ func isLineEnd(r rune) bool {
 func (s *state) trim(text string, chars any, left, right bool) string {
 	cut := isSpace
 	if chars != nil {
-		set := s.strArg(chars)
-		s.charge(len(set)/32 + len(text)/32)
-		cut = func(r rune) bool { return strings.ContainsRune(set, r) }
+		set := map[rune]bool{}
+		for _, r := range s.made(s.strArg(chars)) {
+			set[r] = true
+		}
+		cut = func(r rune) bool { return set[r] }
 	}
 	if left {
 		text = strings.TrimLeftFunc(text, cut)

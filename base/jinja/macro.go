@@ -76,12 +76,14 @@ func (m *macro) call(s *state, a args) any {
 // bind makes variables of the arguments.
 func (m *macro) bind(s *state, a args) {
 	d, vars := m.def, s.scope.vars
+	s.charge(len(d.params))
 	given := min(len(a.pos), len(d.params))
 	for i, value := range a.pos[:given] {
 		vars[d.params[i]] = value
 	}
 	for i := given; i < len(d.params); i++ {
 		name := d.params[i]
+		s.charge(1 + len(a.named))
 		if v, ok := a.take(name); ok {
 			vars[name] = v
 		} else if n := i - (len(d.params) - len(d.defaults)); n >= 0 {

@@ -1,7 +1,5 @@
 package jinja
 
-import "math/big"
-
 // maxInRow bounds what may follow one another: a.b.c|d|e, 1+2+3.
 const maxInRow = 500
 
@@ -30,9 +28,7 @@ func (p *parser) dot(e expr) expr {
 	case tokName:
 		return &attrExpr{line, e, t.text}
 	case tokInt:
-		if i, ok := new(big.Int).SetString(t.text, 0); ok {
-			return &itemExpr{line, e, &constExpr{i}}
-		}
+		return &itemExpr{line, e, &constExpr{p.integer(t)}}
 	}
 	p.failAt(t.line, "expected name or number")
 	return nil

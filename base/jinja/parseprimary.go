@@ -3,6 +3,7 @@ package jinja
 import (
 	"math/big"
 	"strconv"
+	"strings"
 )
 
 func (p *parser) primary() expr {
@@ -20,17 +21,13 @@ func (p *parser) primary() expr {
 		p.uses(t.text)
 		return &nameExpr{t.text}
 	case tokString:
-		text := t.text
+		texts := []string{t.text}
 		for p.cur().kind == tokString {
-			text += p.next().text
+			texts = append(texts, p.next().text)
 		}
-		return &constExpr{text}
+		return &constExpr{strings.Join(texts, "")}
 	case tokInt:
-		i, ok := new(big.Int).SetString(t.text, 0)
-		if !ok || len(t.text) > maxDigits {
-			p.failAt(t.line, "integer %.40s", t.text)
-		}
-		return &constExpr{i}
+		return &constExpr{p.integer(t)}
 	case tokFloat:
 		f, _ := strconv.ParseFloat(t.text, 64) // beyond the range is infinite, in Python too
 		return &constExpr{f}
@@ -76,4 +73,16 @@ func (p *parser) list(end string, element func()) {
 		element()
 	}
 	p.expectOp(end)
+}
+
+// integer is the value of an integer's token.
+func (p *parser) integer(t token) *big.Int {
+	if len(t.text) > maxDigits {
+		p.failAt(t.line, "an integer of more than %d digits", maxDigits)
+	}
+	i, ok := new(big.Int).SetString(t.text, 0)
+	if !ok {
+		p.failAt(t.line, "%.40s is no integer", t.text)
+	}
+	return i
 }

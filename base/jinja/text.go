@@ -75,7 +75,11 @@ func (w *writer) value(v any, depth int) {
 		w.out.WriteString(v.name + "(")
 		w.list("[", v.items(), "])", depth)
 	default:
-		w.out.WriteString(w.scalar(v))
+		text := w.scalar(v)
+		if w.s != nil {
+			w.s.made(text)
+		}
+		w.out.WriteString(text)
 	}
 }
 

@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -83,8 +84,9 @@ func (w *wrapper) line() [][]rune {
 
 // lastHyphen is where a word too long for a line breaks instead.
 func lastHyphen(word []rune) int {
-	for i := len(word) - 1; i > 0; i-- {
-		if word[i] == '-' && strings.Trim(string(word[:i]), "-") != "" {
+	first := slices.IndexFunc(word, func(r rune) bool { return r != '-' })
+	for i := len(word) - 1; first >= 0 && i > first; i-- {
+		if word[i] == '-' {
 			return i
 		}
 	}
