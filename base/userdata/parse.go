@@ -166,7 +166,7 @@ func (p *parser) number(contentType string, m message, body []byte) {
 		kind = "non-multipart"
 	}
 	line, _, _ := bytes.Cut(body, []byte("\n"))
-	p.note(Problem{Part: name, Line: m.line, Text: fmt.Sprintf("Unhandled %s (%s) userdata: %q", kind, contentType, start(line, 24))})
+	p.note(Problem{Part: name, Line: m.line, Unhandled: true, Text: fmt.Sprintf("Unhandled %s (%s) userdata: %q", kind, contentType, start(line, 24))})
 }
 
 // attach keeps a part, filling in what follows from its headers and body.

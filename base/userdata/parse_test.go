@@ -47,8 +47,8 @@ func TestProblems(t *testing.T) {
 	}{
 		"good":        {raw: "#cloud-config\n", parts: 1},
 		"empty":       {parts: 1},
-		"bad header":  {raw: "#cloud-confg\nhostname: x\n", parts: 1, problems: []Problem{{Part: "part-001", Line: 1, Text: `Unhandled non-multipart (text/x-not-multipart) userdata: "#cloud-confg"`}}},
-		"bad type":    {raw: mixed("Content-Type: text/html\n\n<html>"), parts: 1, problems: []Problem{{Part: "part-001", Line: 7, Text: `Unhandled unknown content-type (text/html) userdata: "<html>"`}}},
+		"bad header":  {raw: "#cloud-confg\nhostname: x\n", parts: 1, problems: []Problem{{Part: "part-001", Line: 1, Unhandled: true, Text: `Unhandled non-multipart (text/x-not-multipart) userdata: "#cloud-confg"`}}},
+		"bad type":    {raw: mixed("Content-Type: text/html\n\n<html>"), parts: 1, problems: []Problem{{Part: "part-001", Line: 7, Unhandled: true, Text: `Unhandled unknown content-type (text/html) userdata: "<html>"`}}},
 		"jinja":       {raw: "## template: jinja\n#cloud-config\n", parts: 1},
 		"bad uu":      {raw: mixed("Content-Transfer-Encoding: uuencode\n\n#!x"), parts: 1},
 		"no boundary": {raw: "MIME-Version: 1.0\nContent-Type: multipart/mixed\n\n--B\n", problems: []Problem{{Dropped: true, Line: 4, Text: "multipart/mixed without boundary"}}},
@@ -66,7 +66,7 @@ func TestProblems(t *testing.T) {
 		"launch index": {raw: mixed("Launch-Index: x\n\n#!"), parts: 1, problems: []Problem{{Part: "part-001", Line: 7, Text: `header Launch-Index: "x" is no number`}}},
 		"many headers": {raw: "MIME-Version: 1.0\n" + strings.Repeat("a: b\n", 300), problems: []Problem{{Dropped: true, Line: 1, Text: "more than 200 headers"}}},
 		"non-text": {raw: mixed("Content-Type: application/octet-stream\n\n\x00\x01" + strings.Repeat("é", 30)), parts: 1,
-			problems: []Problem{{Part: "part-001", Line: 7, Text: `Unhandled unknown content-type (application/octet-stream) userdata: "\x00\x01` + strings.Repeat("é", 22) + `..."`}}},
+			problems: []Problem{{Part: "part-001", Line: 7, Unhandled: true, Text: `Unhandled unknown content-type (application/octet-stream) userdata: "\x00\x01` + strings.Repeat("é", 22) + `..."`}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

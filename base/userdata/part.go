@@ -74,8 +74,11 @@ type Problem struct {
 	Source  string // as in [Part]
 	Line    int    // as in [Part]; of the entry at fault within an archive; 0 when unknown
 	Dropped bool   // it is not among the parts
-	Fatal   bool   // cloud-init 22.4 gives up all user data on it; this package goes on
-	Text    string
+	// Unhandled: cloud-init's own handlers do not take the part's type; one
+	// that a #part-handler brings may.
+	Unhandled bool
+	Fatal     bool // cloud-init 22.4 gives up all user data on it; this package goes on
+	Text      string
 }
 
 // Include is one line of an #include part.
