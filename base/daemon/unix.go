@@ -113,15 +113,20 @@ func PeerCredentials(c net.Conn) (Credentials, error) {
 }
 
 // AdmitUIDs wraps a unix listener so that Accept returns only connections of
-// processes whose user is one of uids; others are closed and logged at Warn.
+// processes whose user is one of uids; others are closed and logged at Warn,
+// not more often than some times a minute for one user.
 func AdmitUIDs(l net.Listener, log *slog.Logger, uids ...uint32) net.Listener {
-	return &admitting{Listener: l, log: orDiscard(log), uids: slices.Clone(uids)}
+	return &admitting{Listener: l, log: orDiscard(log), uids: slices.Clone(uids), lines: NewBuckets(refusedRate, refusedBurst)}
 }
+
+// How often a refusal of one user is logged: lines a second, and at once.
+const refusedRate, refusedBurst = 0.1, 10
 
 type admitting struct {
 	net.Listener
-	log  *slog.Logger
-	uids []uint32
+	log   *slog.Logger
+	uids  []uint32
+	lines *Buckets // of the log, by user
 }
 
 func (a *admitting) Accept() (net.Conn, error) {
@@ -134,7 +139,9 @@ func (a *admitting) Accept() (net.Conn, error) {
 		if err == nil && slices.Contains(a.uids, cred.UID) {
 			return c, nil
 		}
-		a.log.Warn("unix peer refused", "uid", cred.UID, "pid", cred.PID, "error", err)
+		if a.lines.Spend(fmt.Sprint(cred.UID)) {
+			a.log.Warn("unix peer refused", "uid", cred.UID, "pid", cred.PID, "error", err)
+		}
 		c.Close()
 	}
 }
