@@ -64,10 +64,10 @@ const (
 	answerTimeout = time.Minute
 	// window is how many reports may be on the way.
 	window = 32
-	// maxSessions bounds the connections of a server, maxPerNode those of one
-	// node, on which each agent has its own.
-	maxSessions = 1024
-	maxPerNode  = 16
+	// maxSessions bounds the connections of a server, maxPerPart those of one
+	// part of a node, so that none takes the places of the others.
+	maxSessions = 4096
+	maxPerPart  = 8
 	// maxGreetings bounds the connections of peers that are not known yet,
 	// maxPerAddress those of one address, so that a flood from one keeps no
 	// other out.

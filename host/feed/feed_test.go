@@ -354,10 +354,10 @@ func TestTooManyConnectionsOfANode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipes()
 		serve(t, &Server{Source: &fakeSource{}, Sink: takeAll}, l, "n1")
-		for i := range maxPerNode + 1 {
+		for i := range maxPerPart + 1 {
 			c := &Client{Dial: l.dial}
 			conn, err := c.open(t.Context())
-			if over := i == maxPerNode; (err != nil) != over {
+			if over := i == maxPerPart; (err != nil) != over {
 				t.Errorf("connection %d: %v", i, err)
 			}
 			if err == nil {

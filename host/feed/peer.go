@@ -26,6 +26,9 @@ type Parts struct {
 	Metadata bool // the metadata agent; reports nothing
 }
 
+// key tells peers apart where their connections are counted.
+func (p Peer) key() string { return fmt.Sprintf("%s %v", p.Node, p.Parts) }
+
 // mayReport returns why r is not for p to tell, nil when it is.
 func (p Peer) mayReport(r *cloud.Report) error {
 	switch {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"imprint/host/cloud"
 )
 
@@ -19,7 +21,7 @@ type Server struct {
 	Sink   Sink
 	Log    *slog.Logger // nil discards
 
-	sessions  counter // connections of nodes
+	sessions  counter // connections of nodes, by node and parts
 	computes  computes
 	greetings counter // connections of peers that are not known yet, by address
 }
@@ -33,6 +35,7 @@ type Server struct {
 // expired or was revoked. Safe for concurrent use.
 func (s *Server) Serve(ctx context.Context, l net.Listener, identify func(net.Conn) (Peer, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
+	seldom := &rate.Sometimes{First: 10, Interval: time.Second} // strangers must not fill the log
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
@@ -51,21 +54,21 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, identify func(net.Co
 			pause(ctx, firstPause)
 			continue
 		}
-		running.Go(func() { s.serve(ctx, c, identify) })
+		running.Go(func() { s.serve(ctx, c, identify, seldom) })
 	}
 }
 
 func (s *Server) log() *slog.Logger { return orDiscard(s.Log) }
 
-func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) (Peer, error)) {
+func (s *Server) serve(ctx context.Context, c net.Conn, identify func(net.Conn) (Peer, error), seldom *rate.Sometimes) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	peer, err := s.greet(c, identify)
 	if err != nil {
-		s.log().Warn("node turned away", "remote", addressOf(c), "error", err)
+		seldom.Do(func() { s.log().Warn("node turned away", "remote", addressOf(c), "error", err) })
 		return
 	}
-	defer s.sessions.leave(peer.Node)
+	defer s.sessions.leave(peer.key())
 	s.log().Info("node connected", "node", peer.Node, "parts", peer.Parts)
 	err = newSession(s, peer, c, identify).run(ctx)
 	if ctx.Err() == nil {
@@ -95,11 +98,11 @@ func (s *Server) greet(c net.Conn, identify func(net.Conn) (Peer, error)) (Peer,
 	if peer.Parts == (Parts{}) {
 		return Peer{}, s.refuse(c, peer.Node, fmt.Sprintf("node %s has no part that the feed serves", peer.Node))
 	}
-	if !s.sessions.enter(peer.Node, maxPerNode, maxSessions) {
+	if !s.sessions.enter(peer.key(), maxPerPart, maxSessions) {
 		return Peer{}, s.refuse(c, peer.Node, fmt.Sprintf("node %s or the server has too many connections", peer.Node))
 	}
 	if err := writeFrame(c, frame{Type: typeHello, Version: version, Node: peer.Node}, maxReport); err != nil {
-		s.sessions.leave(peer.Node)
+		s.sessions.leave(peer.key())
 		return Peer{}, fmt.Errorf("hello to node %s: %w", peer.Node, err)
 	}
 	return peer, c.SetDeadline(time.Time{})
