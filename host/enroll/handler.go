@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"imprint/host/cloud"
 )
 
@@ -18,7 +20,7 @@ const readTimeout = 10 * time.Second
 // certificate that the connection is under. What the request for the
 // certificate says of its owner means nothing.
 func (a *Authority) Handler() http.Handler {
-	d := &desk{authority: a, limits: newLimits(a.options.Now)}
+	d := &desk{authority: a, limits: newLimits(a.options.Now), seldom: &rate.Sometimes{First: 10, Interval: time.Second}}
 	mux := http.NewServeMux()
 	mux.Handle("POST /enroll", d.guard(d.enroll))
 	mux.Handle("POST /renew", d.guard(d.renew))
@@ -29,6 +31,7 @@ func (a *Authority) Handler() http.Handler {
 type desk struct {
 	authority *Authority
 	limits    *limits
+	seldom    *rate.Sometimes // strangers must not fill the log
 }
 
 // guard answers for f, within limits.
@@ -126,7 +129,9 @@ func (d *desk) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &known) {
 		text = known.Text
 	}
-	d.authority.options.Log.Warn("certificate refused", "way", r.URL.Path, "remote", r.RemoteAddr, "status", status, "error", err)
+	d.seldom.Do(func() {
+		d.authority.options.Log.Warn("certificate refused", "way", r.URL.Path, "remote", r.RemoteAddr, "status", status, "error", err)
+	})
 	answer(w, status, failure{text})
 }
 
