@@ -3,9 +3,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
+	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +42,7 @@ func agentCommand() *cobra.Command {
 // fedAgent is an agent that 'serve api' feeds.
 type fedAgent struct {
 	name   string
+	role   enroll.NodeRole
 	flags  processFlags
 	apiURL string
 	check  func(*process) error
@@ -52,9 +58,9 @@ func (a fedAgent) run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			name := id.Peer().Node
-			if name == "" {
-				return fmt.Errorf("the identity in %s is that of %s, not of a node", p.dir.path, id.Peer())
+			name, err := a.ownNode(p.dir, id.Peer())
+			if err != nil {
+				return err
 			}
 			dial, err := dialNodes(a.apiURL, id)
 			if err != nil {
@@ -63,6 +69,29 @@ func (a fedAgent) run(ctx context.Context) error {
 			return a.add(newNode(p, name, dial))
 		},
 	}.run(ctx)
+}
+
+// nodeFile keeps the name of the node that a state directory belongs to.
+const nodeFile = "node"
+
+// ownNode returns the node's name. An identity that is not for this agent, or
+// of another node than the state directory's, would have it remove all that is
+// there.
+func (a fedAgent) ownNode(dir *stateDir, peer enroll.Peer) (string, error) {
+	if peer.Node == "" || !slices.Contains(peer.Roles, a.role) {
+		return "", fmt.Errorf("the identity in %s is that of %s with roles %v, not of a node with role %s", dir.file(ofAgent(identityDir, a.name, "")), peer, peer.Roles, a.role)
+	}
+	text, err := os.ReadFile(dir.file(nodeFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return peer.Node, writeWhole(dir.file(nodeFile), []byte(peer.Node+"\n"), 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("state directory: %w", err)
+	}
+	if was := strings.TrimSpace(string(text)); was != peer.Node {
+		return "", fmt.Errorf("the state directory %s belongs to node %s, the identity is that of node %s", dir.path, was, peer.Node)
+	}
+	return peer.Node, nil
 }
 
 // dialNodes connects to the feed of 'serve api'.
@@ -79,7 +108,7 @@ func dialNodes(apiURL string, id *enroll.Identity) (func(context.Context) (net.C
 }
 
 func agentNetworkCommand() *cobra.Command {
-	a := fedAgent{name: networkAgent, check: func(*process) error { return checkKernel() }, add: (*node).addNetwork}
+	a := fedAgent{name: networkAgent, role: enroll.NetworkNode, check: func(*process) error { return checkKernel() }, add: (*node).addNetwork}
 	c := &cobra.Command{
 		Use:   networkAgent,
 		Short: "run routers, DHCP and the namespace proxy of a node",
@@ -101,7 +130,7 @@ func agentNetworkCommand() *cobra.Command {
 }
 
 func agentComputeCommand() *cobra.Command {
-	a := fedAgent{name: computeAgent, check: checkCompute, add: (*node).addCompute}
+	a := fedAgent{name: computeAgent, role: enroll.ComputeNode, check: checkCompute, add: (*node).addCompute}
 	c := &cobra.Command{
 		Use:   computeAgent,
 		Short: "run the instances of a node",
@@ -122,7 +151,7 @@ func agentComputeCommand() *cobra.Command {
 }
 
 func agentMetadataCommand() *cobra.Command {
-	a := fedAgent{name: metadataAgent, check: func(*process) error { return nil }}
+	a := fedAgent{name: metadataAgent, role: enroll.MetadataAgent, check: func(*process) error { return nil }}
 	var services []string
 	c := &cobra.Command{
 		Use:   metadataAgent,
@@ -130,7 +159,7 @@ func agentMetadataCommand() *cobra.Command {
 		Long: "Agent metadata hears the namespace proxy on a unix socket (metadata.proxy_socket of the configuration, the\n" +
 			"same as that of 'agent network'), finds the instance, signs and asks the metadata service. It needs no\n" +
 			"privilege; it should be of a user of its own. The secret is secrets/metadata.secret in the state directory.",
-		Example: "  imprint agent metadata --api https://controller:6781 --service 10.0.0.1:8775 --service 10.0.0.2:8775",
+		Example: "  imprint agent metadata --service 127.0.0.1:8775 --service 127.0.0.1:8785",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
 	}

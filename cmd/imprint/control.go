@@ -92,27 +92,46 @@ func stateDirFlag(c *cobra.Command, dir *string) {
 	c.Flags().StringVar(dir, "state-dir", defaultStateDir, "state directory of the process")
 }
 
-// running lists the agents with a control socket in a state directory, "" for
-// a process that has the directory alone.
-func running(stateDir string) ([]string, error) {
-	sockets, err := filepath.Glob(filepath.Join(stateDir, controlName("*")))
-	if err != nil {
-		return nil, fmt.Errorf("state directory %s: %w", stateDir, err)
-	}
-	alone := filepath.Join(stateDir, controlName(""))
-	if _, err := os.Lstat(alone); err == nil {
-		sockets = append(sockets, alone)
-	}
-	if len(sockets) == 0 {
-		return nil, fmt.Errorf("no imprint answers on state directory %s", stateDir)
-	}
+// agentsOf lists the agents that have a file of a kind in a state directory, ""
+// for a process that has the directory alone. name is the file's name.
+func agentsOf(stateDir string, name func(agent string) string) []string {
 	var agents []string
-	for _, socket := range sockets {
-		name := strings.TrimSuffix(filepath.Base(socket), filepath.Ext(socket))
-		_, agent, _ := strings.Cut(name, "-")
-		agents = append(agents, agent)
+	for _, agent := range []string{"", computeAgent, networkAgent, metadataAgent} {
+		if _, err := os.Lstat(filepath.Join(stateDir, name(agent))); err == nil {
+			agents = append(agents, agent)
+		}
+	}
+	return agents
+}
+
+// running lists the agents that run on a state directory.
+func running(stateDir string) ([]string, error) {
+	var agents []string
+	for _, agent := range agentsOf(stateDir, controlName) {
+		if isHeld(filepath.Join(stateDir, lockName(agent))) {
+			agents = append(agents, agent)
+		}
+	}
+	if len(agents) == 0 {
+		return nil, joinErrors(fmt.Errorf("no imprint answers on state directory %s", stateDir), left(stateDir))
 	}
 	return agents, nil
+}
+
+// left tells what processes that have ended left behind.
+func left(stateDir string) error {
+	var errs []error
+	for _, agent := range agentsOf(stateDir, leftName) {
+		if isHeld(filepath.Join(stateDir, lockName(agent))) {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(stateDir, leftName(agent)))
+		if err == nil {
+			err = errors.New(strings.TrimSpace(string(text)))
+		}
+		errs = append(errs, err)
+	}
+	return joinErrors(errs...)
 }
 
 // reload has every process on a state directory read its configuration again.
@@ -179,7 +198,7 @@ func down(ctx context.Context, stateDir string) error {
 	for _, agent := range agents {
 		errs = append(errs, downOne(ctx, stateDir, agent))
 	}
-	return joinErrors(errs...)
+	return joinErrors(append(errs, left(stateDir))...)
 }
 
 func downOne(ctx context.Context, stateDir, agent string) error {
@@ -200,13 +219,7 @@ func downOne(ctx context.Context, stateDir, agent string) error {
 		return err
 	}
 	if openErr == nil {
-		if err := waitEnd(ctx, process); err != nil {
-			return err
-		}
-	}
-	left, err := os.ReadFile(filepath.Join(stateDir, leftName(agent)))
-	if err == nil {
-		return errors.New(strings.TrimSpace(string(left)))
+		return waitEnd(ctx, process)
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func (b *cloudBuilder) makeHomes() error {
 		{"agent-metadata", metadataAgentUser, 0o700}, {"node", 0, 0o700}, {filepath.Dir(proxySocket), metadataAgentUser, 0o711},
 	} {
 		dir := b.home(d.name)
-		if err := errors.Join(os.Mkdir(dir, d.mode), os.Chmod(dir, d.mode), os.Chown(dir, d.uid, d.uid)); err != nil {
+		if err := errors.Join(os.Mkdir(dir, d.mode), os.Chmod(dir, d.mode), os.Lchown(dir, d.uid, d.uid)); err != nil {
 			return fmt.Errorf("state directory of %s: %w", d.name, err)
 		}
 	}
@@ -158,7 +158,7 @@ func (b *cloudBuilder) issue(ctx context.Context, role, home string, uid int) er
 		return err
 	}
 	to := filepath.Join(b.home(home), identityDir)
-	if err := errors.Join(os.Rename(issued, to), os.Chown(to, uid, uid)); err != nil {
+	if err := errors.Join(os.Rename(issued, to), os.Lchown(to, uid, uid)); err != nil {
 		return fmt.Errorf("identity of %s: %w", home, err)
 	}
 	files, err := os.ReadDir(to)
@@ -180,7 +180,7 @@ func (b *cloudBuilder) shareSecret(homes ...string) error {
 		file := filepath.Join(dir, metadataKeyFile)
 		err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, secret, 0o600))
 		for _, name := range []string{dir, file} {
-			err = errors.Join(err, os.Chown(name, int(owner.Uid), int(owner.Gid)))
+			err = errors.Join(err, os.Lchown(name, int(owner.Uid), int(owner.Gid)))
 		}
 		if err != nil {
 			return fmt.Errorf("shared secret: %w", err)

@@ -17,6 +17,8 @@ import (
 // Bounds of the listener for nodes.
 const (
 	maxNodeConns  = 4096
+	maxFromOne    = 256 // connections from one address
+	idleNode      = 15 * time.Second
 	maxNodeHeader = 32 << 10
 	requestLimit  = 10 * time.Minute // for a large blob over a slow line
 )
@@ -81,7 +83,7 @@ func serveTLS(ctx context.Context, l net.Listener, conf *tls.Config, h http.Hand
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      requestLimit,
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       idleNode,
 		MaxHeaderBytes:    maxNodeHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){
@@ -98,9 +100,60 @@ func serveTLS(ctx context.Context, l net.Listener, conf *tls.Config, h http.Hand
 			server.Close()
 		}
 	})()
-	err := server.ServeTLS(netutil.LimitListener(l, maxNodeConns), "", "")
+	err := server.ServeTLS(netutil.LimitListener(&fairListener{Listener: l, from: map[string]int{}}, maxNodeConns), "", "")
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return fmt.Errorf("serve nodes on %s: %w", l.Addr(), err)
+}
+
+// fairListener closes at once what one address opens beyond maxFromOne, so
+// that one peer does not take all places.
+type fairListener struct {
+	net.Listener
+	mu   sync.Mutex
+	from map[string]int // open connections by address
+}
+
+func (f *fairListener) Accept() (net.Conn, error) {
+	for {
+		c, err := f.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+		if f.enter(host) {
+			return &fairConn{Conn: c, leave: sync.OnceFunc(func() { f.leave(host) })}, nil
+		}
+		c.Close()
+	}
+}
+
+func (f *fairListener) enter(host string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.from[host] >= maxFromOne {
+		return false
+	}
+	f.from[host]++
+	return true
+}
+
+func (f *fairListener) leave(host string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.from[host]--; f.from[host] == 0 {
+		delete(f.from, host)
+	}
+}
+
+// fairConn gives its place back when it is closed.
+type fairConn struct {
+	net.Conn
+	leave func()
+}
+
+func (c *fairConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
 }

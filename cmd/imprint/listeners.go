@@ -29,6 +29,16 @@ func metadataPlace(c config.Config) place {
 	return place{"metadata.port", "127.0.0.1", c.Metadata.Port}
 }
 
+// tryListen finds out whether listeners can be opened, for a process that does
+// not open them before it can answer: whoever connects earlier would wait.
+func (p *process) tryListen(places ...place) error {
+	l, err := p.listen(places...)
+	for _, l := range l {
+		l.Close()
+	}
+	return err
+}
+
 // listen opens listeners at all places, or none; they are closed with the
 // process.
 func (p *process) listen(places ...place) ([]net.Listener, error) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"imprint/base/daemon"
@@ -31,12 +32,14 @@ type node struct {
 	feed    *feed.Client
 	fabric  *fabric.Fabric
 	workers []*supervised
+	fed     chan struct{} // closed when the agents know what they are to do
 	apply   []func(cloud.Slice)
 }
 
 // newNode makes a node without agents. dial connects to the feed.
 func newNode(p *process, name string, dial func(context.Context) (net.Conn, error)) *node {
-	n := &node{process: p, name: name, feed: &feed.Client{Dial: dial, Log: p.part("feed")}}
+	n := &node{process: p, name: name, feed: &feed.Client{Dial: dial, Log: p.part("feed")}, fed: make(chan struct{})}
+	n.ready = append(n.ready, n.fed)
 	n.told = append(n.told, "node", name)
 	n.addTask("feed", n.follow)
 	return n
@@ -63,10 +66,12 @@ func (n *node) follow(ctx context.Context) error {
 			return nil
 		}
 	}
+	first := sync.OnceFunc(func() { close(n.fed) })
 	return n.feed.Run(ctx, func(s cloud.Slice) {
 		for _, apply := range n.apply {
 			apply(s)
 		}
+		first()
 	})
 }
 
@@ -201,7 +206,7 @@ func (n *node) addMetadataAgent(services []string, secret string) error {
 	path := agentSocket(n.conf, n.dir.path)
 	l, err := n.listenForProxy(path)
 	if err != nil {
-		return fmt.Errorf("metadata agent: %w", err)
+		return fmt.Errorf("metadata agent: %w (configuration key metadata.proxy_socket)", err)
 	}
 	n.apply = append(n.apply, agent.Update)
 	n.addTask("metadata agent", func(ctx context.Context) error { return agent.Run(ctx, l) })

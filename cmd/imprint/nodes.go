@@ -15,8 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imprint/host/api"
 	"imprint/host/cloud"
 	"imprint/host/enroll"
+	"imprint/host/feed"
 )
 
 func nodeCommand() *cobra.Command {
@@ -171,9 +173,10 @@ func nodeListCommand() *cobra.Command {
 func nodeRevokeCommand() *cobra.Command {
 	var stateDir string
 	c := &cobra.Command{
-		Use:     "revoke NAME",
-		Short:   "refuse every certificate and token that the node NAME has",
-		Long:    "Revoke cuts the node's agents off within ten seconds. A new token lets the node in again.",
+		Use:   "revoke NAME",
+		Short: "refuse every certificate and token that the node NAME has",
+		Long: "Revoke cuts the node's agents off within ten seconds, and no server is placed on it any more. Its name\n" +
+			"goes from the list when no server and no port is on it. A new token lets the node in again.",
 		Example: "  imprint node revoke n1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -191,12 +194,12 @@ func nodeRoutes(c *controller, authority *enroll.Authority) []route {
 		{"POST /nodes/token", func(w http.ResponseWriter, r *http.Request) {
 			var wish tokenWish
 			err := json.NewDecoder(r.Body).Decode(&wish)
-			if err == nil {
-				err = c.declare(r.Context(), wish)
-			}
 			var token enroll.Token
 			if err == nil {
 				token, err = authority.NewToken(wish.Node, wish.Roles, wish.Lifetime)
+			}
+			if err == nil {
+				err = c.declare(r.Context(), wish)
 			}
 			answerOrder(w, token.Text(), err)
 		}},
@@ -208,6 +211,9 @@ func nodeRoutes(c *controller, authority *enroll.Authority) []route {
 			}
 			if err == nil {
 				err = authority.Revoke(wish.Node)
+			}
+			if err == nil {
+				err = c.left(r.Context(), wish.Node)
 			}
 			answerOrder(w, nil, err)
 		}},
@@ -242,18 +248,43 @@ func (c *controller) known(name string) error {
 	return nil
 }
 
-// declare makes the record of a node that a token is for, or adds to it.
+// declare makes the record of a node that a token is for. Nothing is placed on
+// it before it has joined.
 func (c *controller) declare(ctx context.Context, wish tokenWish) error {
-	for _, role := range wish.Roles {
-		if role != enroll.NetworkNode && role != enroll.ComputeNode && role != enroll.MetadataAgent {
-			return fmt.Errorf("%q is not network, compute or metadata-agent", role)
-		}
-	}
 	return c.register(ctx, wish.Node, func(n *cloud.Node) {
-		n.Network = n.Network || slices.Contains(wish.Roles, enroll.NetworkNode)
-		n.Compute = n.Compute || slices.Contains(wish.Roles, enroll.ComputeNode)
 		if slices.Contains(wish.Roles, enroll.ComputeNode) {
 			n.AvailabilityZone, n.ForceConfigDrive = wish.Zone, wish.ForceConfigDrive
 		}
-	}, func(*cloud.Model) error { return nil })
+	}, allowed)
 }
+
+// joined notes what a node is there for, once it is fed.
+func (c *controller) joined(ctx context.Context, peer feed.Peer) error {
+	return c.register(ctx, peer.Node, func(n *cloud.Node) {
+		n.Network, n.Compute = n.Network || peer.Parts.Network, n.Compute || peer.Parts.Compute
+	}, allowed)
+}
+
+// left notes that a node that was revoked is there for nothing. Its record
+// goes when nothing is on it.
+func (c *controller) left(ctx context.Context, name string) error {
+	return api.NewWriter(c.store).Change(ctx, func(m *cloud.Model) (cloud.Txn, error) {
+		node := *m.Nodes[name]
+		for _, s := range m.Servers {
+			if s.Host == name {
+				node.Network, node.Compute = false, false
+				return cloud.Txn{Put: []cloud.Record{&node}}, nil
+			}
+		}
+		for _, p := range m.Ports {
+			if p.Host == name {
+				node.Network, node.Compute = false, false
+				return cloud.Txn{Put: []cloud.Record{&node}}, nil
+			}
+		}
+		return cloud.Txn{Delete: []cloud.Record{&node}}, nil
+	})
+}
+
+// allowed finds nothing against a node.
+func allowed(*cloud.Model) error { return nil }

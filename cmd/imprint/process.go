@@ -109,6 +109,12 @@ func (s setup) run(ctx context.Context) error {
 		return err
 	}
 	if err := s.build(ctx, p); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end before it was up
+		}
+		return err
+	}
+	if err := writeWhole(p.leftNote(), fmt.Appendf(nil, "%s has ended without taking down what it made: start it again, then 'imprint down'\n", s.command), 0o600); err != nil {
 		return err
 	}
 	if err := p.addControl(cancel, hup); err != nil {
@@ -202,20 +208,23 @@ func (p *process) announce(ctx context.Context) error {
 // asked for it.
 func (p *process) takeDown() error {
 	if p.keep() {
-		return nil
+		return removeFile(p.controlSocket())
 	}
 	var errs []error
 	for _, remove := range p.remove {
 		errs = append(errs, remove())
 	}
-	note := p.dir.file(leftName(p.agent))
 	err := joinErrors(errs...)
 	if err == nil {
-		return removeFile(note)
+		return removeFile(p.leftNote())
 	}
 	err = fmt.Errorf("take down: %w", err)
-	return joinErrors(err, writeWhole(note, []byte(err.Error()+"\n"), 0o600))
+	return joinErrors(err, writeWhole(p.leftNote(), []byte(err.Error()+"\n"), 0o600))
 }
+
+// leftNote says what the process has left behind. It is there from the start,
+// so that a process that is killed leaves it too.
+func (p *process) leftNote() string { return p.dir.file(leftName(p.agent)) }
 
 // close lets go of what was opened.
 func (p *process) close() {

@@ -13,6 +13,7 @@ import (
 
 	"imprint/host/blob"
 	"imprint/host/cloud"
+	"imprint/host/config"
 	"imprint/host/enroll"
 	"imprint/host/feed"
 	"imprint/host/metadata"
@@ -140,13 +141,16 @@ func serveAPICommand() *cobra.Command {
 	return c
 }
 
+// serveAPIPlaces are the API services' and last the nodes'.
+func serveAPIPlaces(c config.Config) []place {
+	return append(apiPlaces(c), place{"nodes.port", c.Nodes.Listen, c.Nodes.Port})
+}
+
 func serveAPI(ctx context.Context, flags processFlags, endpoints []string) error {
-	var l []net.Listener
 	return setup{
 		command: "imprint serve api", flags: flags,
-		prepare: func(p *process) (err error) {
-			l, err = p.listen(append(apiPlaces(p.conf), place{"nodes.port", p.conf.Nodes.Listen, p.conf.Nodes.Port})...)
-			return err
+		prepare: func(p *process) error {
+			return p.tryListen(serveAPIPlaces(p.conf)...)
 		},
 		build: func(ctx context.Context, p *process) error {
 			authority, id, err := p.openAuthority()
@@ -154,6 +158,10 @@ func serveAPI(ctx context.Context, flags processFlags, endpoints []string) error
 				return err
 			}
 			engine, err := p.openEngine(ctx, id, endpoints)
+			if err != nil {
+				return err
+			}
+			l, err := p.listen(serveAPIPlaces(p.conf)...)
 			if err != nil {
 				return err
 			}
@@ -176,20 +184,46 @@ func (p *process) openAuthority() (*enroll.Authority, *enroll.Identity, error) {
 		return nil, nil, err
 	}
 	dir := p.dir.file(identityDir)
+	renew := func() error { return authority.Issue(enroll.API, []string{p.conf.Nodes.Listen}, dir) }
 	id, err := enroll.LoadIdentity(dir)
-	if err == nil && time.Until(id.Peer().NotAfter) > identityLeft {
-		return authority, id, nil
+	if err != nil || time.Until(id.Peer().NotAfter) < identityLeft {
+		if err := renew(); err != nil {
+			return nil, nil, err
+		}
+		id, err = enroll.LoadIdentity(dir)
 	}
-	if err := authority.Issue(enroll.API, []string{p.conf.Nodes.Listen}, dir); err != nil {
-		return nil, nil, err
-	}
-	id, err = enroll.LoadIdentity(dir)
+	p.addTask("identity", func(ctx context.Context) error {
+		p.renewOwn(ctx, id, renew)
+		return nil
+	})
 	return authority, id, err
 }
 
-// identityLeft is the rest of its time in which the API replaces its own
-// certificate at a start.
-const identityLeft = 10 * 24 * time.Hour
+// The API replaces its own certificate when identityLeft of its time is left,
+// looked for every identityPause.
+const (
+	identityLeft  = 10 * 24 * time.Hour
+	identityPause = time.Hour
+)
+
+// renewOwn keeps the API's certificate good until ctx ends.
+func (p *process) renewOwn(ctx context.Context, id *enroll.Identity, renew func() error) {
+	tick := time.NewTicker(identityPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if time.Until(id.Peer().NotAfter) > identityLeft {
+			continue
+		}
+		if err := renew(); err != nil {
+			p.log.Error("certificate not renewed", "until", id.Peer().NotAfter, "error", err)
+		}
+	}
+}
 
 // feedProtocol is what a node asks for in the TLS handshake (ALPN, RFC 7301) to
 // be fed; without it the connection is for enrolment and blobs.
@@ -203,6 +237,7 @@ func (c *controller) addNodes(l net.Listener, authority *enroll.Authority, id *e
 	mux.Handle("/enroll", authority.Handler())
 	mux.Handle("/renew", authority.Handler())
 	mux.Handle("/blobs/", blob.Handler(c.blobs, blob.Access{Peer: peerName(revoked), Allow: mayReadBlobs}, c.part("blobs")))
+	c.feed.Source = planSource{nouns: c.store, index: c.index, joined: c.joined}
 	fed := newHandedConns(l.Addr())
 	conf := id.EnrollConfig(revoked)
 	conf.NextProtos = []string{feedProtocol, "http/1.1"}
@@ -279,15 +314,14 @@ func apiFlag(c *cobra.Command, url *string) {
 }
 
 func serveMetadata(ctx context.Context, flags processFlags, endpoints []string, apiURL, listen string) error {
-	var l []net.Listener
+	var at place
 	return setup{
 		command: "imprint serve metadata", flags: flags,
-		prepare: func(p *process) error {
-			at, err := metadataListen(p, listen)
-			if err == nil {
-				l, err = p.listen(at)
+		prepare: func(p *process) (err error) {
+			if at, err = metadataListen(p, listen); err != nil {
+				return err
 			}
-			return err
+			return p.tryListen(at)
 		},
 		build: func(ctx context.Context, p *process) error {
 			id, err := p.identity(apiURL)
@@ -299,6 +333,10 @@ func serveMetadata(ctx context.Context, flags processFlags, endpoints []string, 
 				return err
 			}
 			index, err := p.openIndex(ctx, id, endpoints, apiURL)
+			if err != nil {
+				return err
+			}
+			l, err := p.listen(at)
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"imprint/base/openstack"
 	"imprint/host/cloud"
@@ -16,6 +17,9 @@ import (
 type planSource struct {
 	nouns metadata.Nouns
 	index documents
+	// joined, unless nil, is called when a peer begins to be fed, until it
+	// returns nil.
+	joined func(context.Context, feed.Peer) error
 }
 
 // documents are what servers are told; metadata.Index meets it.
@@ -29,6 +33,7 @@ func (p planSource) Slices(ctx context.Context, peer feed.Peer) <-chan cloud.Sli
 	out := make(chan cloud.Slice)
 	go func() {
 		defer close(out)
+		p.join(ctx, peer)
 		drives := drives{index: p.index}
 		nouns, told := p.nouns.Changes(ctx), p.index.Changes(ctx)
 		for {
@@ -52,6 +57,28 @@ func (p planSource) Slices(ctx context.Context, peer feed.Peer) <-chan cloud.Sli
 		}
 	}()
 	return out
+}
+
+// join tells that peer is fed, in the background if it takes more than one
+// attempt: a store that is away keeps no node from what is known.
+func (p planSource) join(ctx context.Context, peer feed.Peer) {
+	if p.joined == nil || p.joined(ctx, peer) == nil {
+		return
+	}
+	go func() {
+		tick := time.NewTicker(storeRetry)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if p.joined(ctx, peer) == nil {
+				return
+			}
+		}
+	}()
 }
 
 // drives puts the documents of config drives into a node's slices. What the

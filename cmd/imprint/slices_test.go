@@ -46,7 +46,7 @@ func TestSlicesBringDrives(t *testing.T) {
 	}
 	index := &fakeDocuments{of: map[cloud.ServerID]*openstack.Instance{}, changes: make(chan struct{})}
 	nouns := fixedNouns{m, make(chan struct{})}
-	slices := planSource{nouns, index}.Slices(t.Context(), feed.Peer{Node: "one", Parts: feed.Parts{Compute: true}})
+	slices := planSource{nouns: nouns, index: index}.Slices(t.Context(), feed.Peer{Node: "one", Parts: feed.Parts{Compute: true}})
 
 	nouns.changes <- struct{}{}
 	if d := (<-slices).Instances["drive"]; !d.ConfigDrive || d.Drive != nil {
@@ -71,7 +71,7 @@ func TestSlicesBringDrives(t *testing.T) {
 
 	index.changes, nouns.changes = make(chan struct{}), make(chan struct{}, 1)
 	nouns.changes <- struct{}{}
-	other := planSource{nouns, index}.Slices(t.Context(), feed.Peer{Node: "two", Parts: feed.Parts{Compute: true}})
+	other := planSource{nouns: nouns, index: index}.Slices(t.Context(), feed.Peer{Node: "two", Parts: feed.Parts{Compute: true}})
 	if s := <-other; len(s.Instances) != 0 {
 		t.Errorf("the other node gets %v", s.Instances)
 	}

@@ -125,22 +125,31 @@ func (s *stateDir) take(name string, how int) error {
 	return nil
 }
 
-// holders are the ids of the processes that may hold a lock: for the directory's
-// own the agents that share it too.
+// holders are the ids of the processes that hold a lock: for the directory's
+// own those of the agents that share it.
 func (s *stateDir) holders(name string) string {
-	files := []string{s.file(name)}
-	if name == lockFile {
-		agents, _ := filepath.Glob(s.file(lockFile + "-*"))
-		files = append(files, agents...)
-	}
 	var pids []string
-	for _, file := range files {
+	for _, agent := range agentsOf(s.path, lockName) {
+		file := s.file(lockName(agent))
+		if name != lockFile && name != lockName(agent) || !isHeld(file) {
+			continue
+		}
 		text, _ := os.ReadFile(file)
 		if pid := strings.TrimSpace(string(text)); pid != "" {
 			pids = append(pids, pid)
 		}
 	}
 	return strings.Join(pids, " or ")
+}
+
+// isHeld reports whether a process holds a lock file.
+func isHeld(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 // file returns the path of something in the directory.
@@ -151,10 +160,8 @@ func (s *stateDir) file(name ...string) string {
 // undo gives up a directory that nothing was done in: it is removed again if
 // it was made for this start.
 func (s *stateDir) undo() {
-	if s.made {
-		for _, f := range s.locks {
-			os.Remove(f.Name())
-		}
+	if s.made && len(s.locks) == 1 { // an agent's directory may be in another's use by now
+		os.Remove(s.locks[0].Name())
 		os.Remove(s.path)
 	}
 	for _, f := range s.locks {

@@ -114,6 +114,12 @@ func TestNodeReadsItsOwnSliceOnly(t *testing.T) {
 	}
 	checkNothingElse(t, stranger, at, fmt.Sprintf("127.0.0.1:%d", port+5), filepath.Join(dir, "api", "blobs"))
 
+	if out, status := imprint(t, time.Minute, "node", "token", "ghost", "--role", "compute", "--lifetime", "999h", "--state-dir", filepath.Join(dir, "api")); status != 1 {
+		t.Errorf("a token for ever: %s", out)
+	}
+	if out, _ := imprint(t, time.Minute, "node", "list", "--state-dir", filepath.Join(dir, "api")); strings.Contains(out, "ghost") || !strings.Contains(out, "stranger") {
+		t.Errorf("nodes: %s", out)
+	}
 	if out, status := imprint(t, time.Minute, "node", "revoke", "stranger", "--state-dir", filepath.Join(dir, "api")); status != 0 {
 		t.Fatal(out)
 	}
@@ -150,12 +156,37 @@ func checkAgentsEndAlone(t *testing.T, dir, at string) {
 	if answered != 2 { // c2 is on a network without a way to metadata
 		t.Errorf("%d instances reach their metadata without agents", answered)
 	}
+	node := filepath.Join(dir, "node")
+	if out, status := imprint(t, time.Minute, "down", "--state-dir", node); status != 1 || strings.Count(out, "has ended without taking down") != 2 {
+		t.Errorf("down without agents: %d %s", status, out)
+	}
+	checkWrongIdentity(t, node)
 	for _, agent := range []string{"network", "compute"} {
 		start(t, "imprint agent "+agent+" is up", "agent", agent, "--state-dir", filepath.Join(dir, "node"), "--api", "https://"+at, "--config", filepath.Join(dir, "imprint.yaml"))
 	}
 	if after := pids(t, driver, ids); !slices.Equal(before, after) {
 		t.Errorf("first processes %v before, %v after", before, after)
 	}
+}
+
+// checkWrongIdentity: an agent with the certificate of another one would take
+// what is there for unwanted; it refuses to start.
+func checkWrongIdentity(t *testing.T, node string) {
+	t.Helper()
+	compute, network := filepath.Join(node, "identity-compute"), filepath.Join(node, "identity-network")
+	swap := func(from, to string) {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap(compute, compute+".aside")
+	swap(network, compute)
+	out, status := imprint(t, time.Minute, "agent", "compute", "--state-dir", node, "--config", filepath.Join(filepath.Dir(node), "imprint.yaml"))
+	if status != 1 || !strings.Contains(out, "not of a node with role compute") {
+		t.Errorf("the compute agent with the network agent's certificate: %d %s", status, out)
+	}
+	swap(compute, network)
+	swap(compute+".aside", compute)
 }
 
 func pids(t *testing.T, driver *container.Driver, ids []cloud.ServerID) []int {
