@@ -61,7 +61,7 @@ func (v Volume) files(i *openstack.Instance) ([]openstack.DriveFile, error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	return i.Drive(random)
+	return i.Drive(random, openstack.DriveSkips())
 }
 
 // iso9660 is the volume with the facts of Nova's, which genisoimage makes:
