@@ -109,3 +109,14 @@ func (a *Addition) Commit(d Disk) error {
 	}
 	return nil
 }
+
+// Blank clears those of b, the disk's bytes from offset at on, that Commit
+// changes.
+func (a *Addition) Blank(b []byte, at int64) {
+	for _, w := range a.writes {
+		from, to := max(w.at-at, 0), min(w.at+int64(len(w.b))-at, int64(len(b)))
+		if from < to {
+			clear(b[from:to])
+		}
+	}
+}

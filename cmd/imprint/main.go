@@ -68,7 +68,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(upCommand(), downCommand(), reloadCommand(), demoCommand(), configCommand(), versionCommand())
+	root.AddCommand(upCommand(), downCommand(), reloadCommand(), demoCommand(), configCommand(), versionCommand(), configDriveCommand(), bareMetalCommand())
 	for _, c := range append(root.Commands(), root) {
 		if check := c.Args; check != nil {
 			c.Args = func(cmd *cobra.Command, args []string) error {

@@ -1,0 +1,256 @@
+package configdrive
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"imprint/base/vfat"
+)
+
+// made is a drive of a tree, opened again.
+func made(t testing.TB, v Volume, files fstest.MapFS) *Drive {
+	t.Helper()
+	m, err := v.Tree(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if n, err := m.WriteTo(&b); err != nil || n != m.Size() {
+		t.Fatal(n, m.Size(), err)
+	}
+	d, err := Open(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func text(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+
+func TestTreeReadBack(t *testing.T) {
+	files := fstest.MapFS{"user-data": text("#cloud-config\n"), "meta-data": text("instance-id: i-1\n"), "deep/Mixed Case/empty": text("")}
+	for name, v := range map[string]Volume{
+		"iso9660":       {Label: NoCloud, Created: created},
+		"vfat":          {Format: VFAT, Label: NoCloud, Created: created},
+		"FAT32":         {Format: VFAT, FAT32: true, Label: "CIDATA", ID: 0x2a0a3b51},
+		"another label": {Label: "something"},
+	} {
+		d := made(t, v, files)
+		want := map[string]string{}
+		for path, f := range files {
+			want[path] = string(f.Data)
+		}
+		if diff := cmp.Diff(want, contents(t, d)); diff != "" || d.Label != v.Label {
+			t.Errorf("%s: %q, %s", name, d.Label, diff)
+		}
+		if fat, ok := d.FS.(*vfat.FS); ok && (v.FAT32 != (fat.Type() == vfat.FAT32) || v.ID != 0 && v.ID != fat.VolumeID()) {
+			t.Errorf("%s: %v", name, d.Facts())
+		}
+		if wrong := d.Verify(); (len(wrong) == 0) != Known(v.Label) {
+			t.Errorf("%s: %v", name, wrong)
+		}
+	}
+}
+
+// What 64 MiB do not hold makes a larger volume.
+func TestTreeLargerThanNovas(t *testing.T) {
+	files := fstest.MapFS{"openstack/latest/meta_data.json": text(`{"uuid": "u"}`), "large": {Data: make([]byte, 80*mib)}}
+	for _, fat32 := range []bool{false, true} {
+		d := made(t, Volume{Format: VFAT, FAT32: fat32}, files)
+		if fat := d.FS.(*vfat.FS); d.Size < 80*mib || d.Size > 82*mib || (fat.Type() == vfat.FAT32) != fat32 {
+			t.Errorf("%v of %d bytes", fat.Type(), d.Size)
+		}
+	}
+}
+
+func TestTreesThatNoFormatCarries(t *testing.T) {
+	for name, tt := range map[string]struct {
+		files fstest.MapFS
+		want  string
+	}{
+		"a link":        {fstest.MapFS{"a": text(""), "l": {Mode: os.ModeSymlink, Data: []byte("/etc/passwd")}}, "l is neither"},
+		"nothing":       {fstest.MapFS{}, "no files"},
+		"a name":        {fstest.MapFS{"a:b": text("")}, "a:b"},
+		"a long name":   {fstest.MapFS{strings.Repeat("n", 300): text("")}, strings.Repeat("n", 300)},
+		"control bytes": {fstest.MapFS{"a\nb": text("")}, `character '\n'`},
+	} {
+		for _, format := range []Format{ISO9660, VFAT} {
+			if _, err := (Volume{Format: format}).Tree(tt.files); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s, %s: %v", format, name, err)
+			}
+		}
+	}
+	if _, err := (Volume{Label: "a label of more", Format: VFAT}).Tree(fstest.MapFS{"a": text("")}); err == nil {
+		t.Error("a label of 15 characters on FAT")
+	}
+	if _, err := (Volume{Label: NoCloud}).Instance(example()); err == nil {
+		t.Error("OpenStack's documents in a NoCloud volume")
+	}
+}
+
+// shrinks is a file that is shorter than it says.
+type shrinks struct{ fstest.MapFS }
+
+func (s shrinks) ReadFile(string) ([]byte, error) { return nil, errors.New("not asked for") }
+
+func TestFileThatChangesMeanwhile(t *testing.T) {
+	for _, format := range []Format{ISO9660, VFAT} {
+		files := fstest.MapFS{"user-data": text("#!"), "meta-data": text("x")}
+		m, err := Volume{Format: format}.Tree(shrinks{files})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["user-data"] = text("#!/bin/sh")
+		dir := t.TempDir()
+		if err := m.WriteFile(filepath.Join(dir, "disk.config")); err == nil || !strings.Contains(err.Error(), "user-data") {
+			t.Errorf("%s: %v", format, err)
+		}
+		if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+			t.Errorf("%s: left %v, %v", format, left, err)
+		}
+	}
+}
+
+func TestVerifyFinds(t *testing.T) {
+	const latest, old = "openstack/latest/meta_data.json", "openstack/2012-08-10/meta_data.json"
+	good := func() fstest.MapFS {
+		return fstest.MapFS{
+			latest: text(`{"uuid": "u", "files": [{"path": "/etc/a", "content_path": "/content/0000"}]}`), old: text(`{"uuid": "u"}`),
+			"openstack/content/0000": text("a"), "openstack/latest/network_data.json": text(`{"links": [], "networks": [], "services": []}`),
+			"openstack/latest/vendor_data.json": text(`{"cloud-init": "#cloud-config"}`), "ec2/latest/meta-data.json": text("{}"),
+		}
+	}
+	for name, tt := range map[string]struct {
+		path, body string // "-" removes
+		want       string
+	}{
+		"nothing":         {"user", "x", ""},
+		"missing":         {latest, "-", latest + ": it is missing"},
+		"not JSON":        {latest, "{", latest},
+		"another uuid":    {old, `{"uuid": "v"}`, old + `: its uuid is "v"`},
+		"no uuid":         {old, `{}`, old},
+		"content missing": {"openstack/content/0000", "-", "it names /content/0000"},
+		"network data":    {"openstack/latest/network_data.json", "[", "network_data.json"},
+		"vendor data":     {"openstack/latest/vendor_data.json", "{{", "vendor_data.json"},
+		"EC2":             {"ec2/latest/meta-data.json", "x", "not JSON"},
+	} {
+		files := good()
+		files[tt.path] = text(tt.body)
+		if tt.body == "-" {
+			delete(files, tt.path)
+		}
+		for _, format := range []Format{ISO9660, VFAT} {
+			wrong := made(t, Volume{Format: format}, files).Verify()
+			if tt.want == "" && len(wrong) > 0 || tt.want != "" && (len(wrong) != 1 || !strings.Contains(wrong[0].Error(), tt.want)) {
+				t.Errorf("%s, %s: %v", name, format, wrong)
+			}
+		}
+	}
+	wrong := made(t, Volume{Label: NoCloud}, fstest.MapFS{"meta-data": text("{}")}).Verify()
+	if got := fmt.Sprint(wrong); len(wrong) != 2 || !strings.Contains(got, "instance-id") || !strings.Contains(got, "user-data: it is missing") {
+		t.Error(got)
+	}
+}
+
+// A volume whose content is cut off is found out by reading it.
+func TestVerifyReadsEverything(t *testing.T) {
+	m, err := Volume{}.Tree(fstest.MapFS{"openstack/latest/meta_data.json": text(`{"uuid": "u"}`), "z": {Data: make([]byte, mib)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := m.WriteTo(&b); err != nil {
+		t.Fatal(err)
+	}
+	size := b.Len() - mib
+	d, err := Open(bytes.NewReader(b.Bytes()[:size]), int64(size))
+	if err != nil {
+		return // it is found out sooner
+	}
+	if wrong := d.Verify(); len(wrong) == 0 {
+		t.Error("nothing is wrong with half a volume")
+	}
+}
+
+func TestNovasDrivesAreGood(t *testing.T) {
+	names, err := filepath.Glob("../../base/iso9660/testdata/configdrive-*.iso.gz")
+	if err != nil || len(names) != 2 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := Open(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong := d.Verify(); len(wrong) > 0 {
+			t.Errorf("%s: %v", name, wrong)
+		}
+		if facts := d.Facts(); !slices.Contains(facts, `by "OpenStack Nova 26.2.2"`) {
+			t.Errorf("%s: %v", name, facts)
+		}
+	}
+}
+
+func TestOpenNoDrive(t *testing.T) {
+	for name, b := range map[string][]byte{"nothing": nil, "zeros": make([]byte, mib), "text": bytes.Repeat([]byte("text "), 10000)} {
+		if d, err := Open(bytes.NewReader(b), int64(len(b))); !errors.Is(err, ErrNoDrive) {
+			t.Errorf("%s: %v, %v", name, d, err)
+		}
+	}
+}
+
+func TestDiff(t *testing.T) {
+	seed := func(c string) string {
+		return `{"random_seed": "` + strings.Repeat(c, 683) + `=", "uuid": "u"}`
+	}
+	list := func(seedless bool, files fstest.MapFS) []Entry {
+		all, err := List(made(t, Volume{}, files), true, seedless, 1<<30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	a := fstest.MapFS{"same": text("1"), "seed": text(seed("a")), "content": text("1"), "size": text("1"), "gone": text(""), "kind": text("")}
+	b := fstest.MapFS{"same": text("1"), "seed": text(seed("b")), "content": text("2"), "size": text("12"), "new": text(""), "kind/x": text("")}
+	want := []string{"content: other content", "gone: only in the first", "kind: mode -r--r--r--, then dr-xr-xr-x", "kind/x: only in the second",
+		"new: only in the second", "seed: other content", "size: 1 bytes, then 2"}
+	for _, seedless := range []bool{false, true} {
+		var got []string
+		for _, d := range Diff(list(seedless, a), list(seedless, b)) {
+			got = append(got, d.Path+": "+d.What)
+		}
+		if seedless {
+			want = slices.DeleteFunc(want, func(s string) bool { return strings.HasPrefix(s, "seed") })
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if _, err := List(made(t, Volume{}, a), true, false, 10); err == nil {
+		t.Error("more was read than the limit")
+	}
+}
