@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test check fuzz bench packages test-packages clean
+.PHONY: build demo test check fuzz bench bench-configdrive packages test-packages clean
 
 build:
 	@mkdir -p bin
@@ -49,6 +49,10 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+# A config drive beside Nova's tools, in one run; the last lines are the ratios.
+bench-configdrive: test-packages build
+	@$(GO) run ./test/drivebench base/openstack/testdata/instances.json bin/imprint
 
 clean:
 	rm -rf bin

@@ -27,15 +27,22 @@ func DriveSkips() []string {
 // nova: api/metadata/base.py, metadata_for_config_drive.
 func (i *Instance) Drive(random io.Reader, skip []string) ([]DriveFile, error) {
 	files := i.driveEC2(skip)
+	same := map[string][]byte{} // documents that all versions have alike
 	for _, name := range append(versionNames(), Latest) {
 		v, _ := ParseVersion(name)
 		for _, doc := range i.documents(v) {
 			if doc == namePassword {
 				continue
 			}
-			body, err := i.driveDocument(doc, v, random)
-			if err != nil {
-				return nil, err
+			body := same[doc]
+			if body == nil {
+				var err error
+				if body, err = i.driveDocument(doc, v, random); err != nil {
+					return nil, err
+				}
+			}
+			if doc != nameMetaData {
+				same[doc] = body
 			}
 			files = append(files, DriveFile{"openstack/" + name + "/" + doc, body})
 		}

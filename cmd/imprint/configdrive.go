@@ -67,7 +67,7 @@ func (o *volumeFlags) add(c *cobra.Command) {
 
 // volume reads the flags.
 func (o *volumeFlags) volume() (v configdrive.Volume, err error) {
-	v = configdrive.Volume{Label: o.label, FAT32: o.fat32, Publisher: o.publisher, Skip: append([]string{}, o.skip...)}
+	v = configdrive.Volume{Label: o.label, FAT32: o.fat32, Publisher: o.publisher, Sync: true, Skip: append([]string{}, o.skip...)}
 	if v.Format, err = configdrive.ParseFormat(o.format); err != nil {
 		return v, &usageError{fmt.Errorf("--format: %w", err)}
 	}

@@ -64,6 +64,10 @@ type Volume struct {
 	ID uint32
 	// Random is the source of random_seed; nil means crypto/rand.
 	Random io.Reader
+	// Sync has WriteFile wait until the drive is on disk. Without, a drive that
+	// was just made may be cut off after a loss of power, as after any run of
+	// genisoimage; Whole finds that out.
+	Sync bool
 	// Skip are versions of the EC2 tree that the drive leaves out; nil means
 	// [openstack.DriveSkips].
 	Skip []string
@@ -135,5 +139,5 @@ func (v Volume) vfat(files []file) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Image{size: plan.Size(), format: VFAT, label: image.Label, body: plan}, nil
+	return &Image{size: plan.Size(), format: VFAT, label: image.Label, sync: v.Sync, body: plan}, nil
 }

@@ -13,11 +13,12 @@ import (
 )
 
 // Image is a drive that is planned and not yet written. It may be written
-// several times.
+// several times, one after the other.
 type Image struct {
 	size   int64
 	format Format
 	label  string
+	sync   bool
 	body   io.WriterTo
 }
 
@@ -103,9 +104,9 @@ func (v Volume) iso9660(files []file) (*Image, error) {
 	for _, f := range files {
 		image.Files = append(image.Files, iso9660.File{Path: f.path, Size: f.size, Open: f.open})
 	}
-	size, err := image.Size()
+	plan, err := image.Plan()
 	if err != nil {
 		return nil, err
 	}
-	return &Image{size: size, format: ISO9660, label: v.label(), body: image}, nil
+	return &Image{size: plan.Size(), format: ISO9660, label: v.label(), sync: v.Sync, body: plan}, nil
 }
