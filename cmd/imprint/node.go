@@ -208,8 +208,11 @@ func (n *node) makeAgents(context.Context) error {
 	})
 	n.computeAgent = computeagent.New(computeagent.Config{
 		Driver: n.driver, Ports: n.fabric, Report: n.feed.Report, Dir: n.dir.file(instancesDir),
-		Drive: configdrive.Volume{Format: configdrive.Format(n.conf.Compute.DriveFormat), Publisher: "Imprint " + version()},
-		Trees: n.conf.Compute.Trees, Log: n.part("compute-agent"),
+		Drive: configdrive.Volume{
+			Format: configdrive.Format(n.conf.Compute.DriveFormat), Publisher: "Imprint " + version(),
+			Skip: strings.Fields(n.conf.Compute.DriveSkips),
+		},
+		RefreshDrives: n.conf.Compute.DriveRefresh, Trees: n.conf.Compute.Trees, Log: n.part("compute-agent"),
 	})
 	return nil
 }

@@ -20,6 +20,7 @@ type planSource struct {
 // documents are what servers are told; metadata.Index meets it.
 type documents interface {
 	Instance(cloud.ServerID) (*openstack.Instance, error)
+	DriveGeneration(cloud.ServerID) int64
 	Changes(context.Context) <-chan struct{}
 }
 
@@ -53,7 +54,8 @@ func (p planSource) Slices(ctx context.Context, node string) <-chan cloud.Slice 
 }
 
 // drives puts the documents of config drives into a node's slices. What the
-// index does not know yet stays out: its next change brings it.
+// index does not know yet stays out: its next change brings it. A drive is asked
+// to be made anew when the documents that the request found are there.
 type drives struct {
 	index documents
 	last  map[cloud.ServerID]drive // of the slice before
@@ -71,6 +73,8 @@ func (d *drives) fill(s cloud.Slice) {
 		if !inst.ConfigDrive {
 			continue
 		}
+		inst.DriveGeneration = min(inst.DriveGeneration, d.index.DriveGeneration(id))
+		s.Instances[id] = inst
 		told, err := d.index.Instance(id)
 		if err != nil {
 			continue

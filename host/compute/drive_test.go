@@ -75,3 +75,23 @@ func TestConfigDriveOfAServer(t *testing.T) {
 		})
 	}
 }
+
+func TestRefreshOfAConfigDrive(t *testing.T) {
+	client, store := driveRole(t, false)
+	launch := func(drive bool) string {
+		return client.Do("POST", "/v2.1/servers", map[string]any{"server": map[string]any{
+			"name": "c1", "flavorRef": "1", "imageRef": plainImage, "networks": "none", "config_drive": drive}}).Want(202).Text("server.id")
+	}
+	id, without := launch(true), launch(false)
+	refresh := map[string]any{"imprint-refreshConfigDrive": nil}
+	for want := range int64(2) {
+		store.View(func(m *cloud.Model) {
+			if got := m.Servers[cloud.ServerID(id)].DriveGeneration; got != want {
+				t.Errorf("generation %d, want %d", got, want)
+			}
+		})
+		client.Do("POST", "/v2.1/servers/"+id+"/action", refresh).Want(202)
+	}
+	client.Do("POST", "/v2.1/servers/"+without+"/action", refresh).Want(409)
+	client.Do("POST", "/v2.1/servers/none/action", refresh).Want(404)
+}
