@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test check fuzz bench bench-configdrive packages test-packages clean
+.PHONY: build demo test check fuzz bench bench-configdrive test-vm packages test-packages clean
 
 build:
 	@mkdir -p bin
@@ -38,6 +38,12 @@ test: test-packages build
 	@{ $(GO) test -json -shuffle=on -timeout 10m $$($(GO) list ./... | grep -v /test/e2e); \
 	   CGO_ENABLED=1 $(GO) test -json -race -timeout 10m $(RACE); \
 	   $(GO) test -json -timeout 12m ./test/e2e; } | bin/report
+
+# What needs a kernel of its own: boots virtual machines, for minutes. PEERS has
+# the scripts build-image and boot-vm.
+PEERS ?= ../shared/peers/guest
+test-vm: test-packages
+	GUEST_PEERS=$(abspath $(PEERS)) $(GO) test -count=1 -timeout 30m -tags vm -v ./test/vm
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:

@@ -62,7 +62,7 @@ func (d *Disk) CheckImage(image *os.File, m *Image) (size int64, err error) {
 // Copy writes the image to the beginning of the disk, and takes away the mark
 // of another GPT at its end. What else the disk had behind the image stays.
 func (d *Disk) Copy(ctx context.Context, image *os.File, size int64, told Progress) error {
-	b := make([]byte, chunk)
+	b, was := make([]byte, chunk), make([]byte, chunk)
 	for at := int64(0); at < size; at += chunk {
 		part := b[:min(chunk, size-at)]
 		if err := ctx.Err(); err != nil {
@@ -71,7 +71,7 @@ func (d *Disk) Copy(ctx context.Context, image *os.File, size int64, told Progre
 		if err := readAt(image, part, at); err != nil {
 			return err
 		}
-		if _, err := d.WriteAt(part, at); err != nil {
+		if err := d.put(part, at, was); err != nil {
 			return err
 		}
 		told(at+int64(len(part)), size)
@@ -88,6 +88,16 @@ func (d *Disk) Copy(ctx context.Context, image *os.File, size int64, told Progre
 		}
 	}
 	return d.Sync()
+}
+
+// put writes part at an offset. What a file has already is not written again,
+// so that its holes stay; was is room to look.
+func (d *Disk) put(part []byte, at int64, was []byte) error {
+	if !d.Device() && readAt(d, was[:len(part)], at) == nil && bytes.Equal(was[:len(part)], part) {
+		return nil
+	}
+	_, err := d.WriteAt(part, at)
+	return err
 }
 
 // Compare reads back what Copy wrote, from the medium, and says where it

@@ -82,6 +82,7 @@ var may = map[string][]string{
 	"test/restapi":    {"*"},
 	"test/layout":     {"*"},
 	"test/drivebench": {"*"},
+	"test/vm":         {"*"},
 	"test/report":     {},
 }
 
