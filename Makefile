@@ -39,11 +39,11 @@ test: test-packages build
 	   CGO_ENABLED=1 $(GO) test -json -race -timeout 10m $(RACE); \
 	   $(GO) test -json -timeout 12m ./test/e2e; } | bin/report
 
-# What needs a kernel of its own: boots virtual machines, for minutes. PEERS has
-# the scripts build-image and boot-vm.
-PEERS ?= ../shared/peers/guest
+# What needs a kernel of its own: boots virtual machines, for minutes. IMPRINT_PEERS
+# has the scripts guest/build-image and guest/boot-vm.
+IMPRINT_PEERS ?= $(CURDIR)/../shared/peers
 test-vm: test-packages
-	GUEST_PEERS=$(abspath $(PEERS)) $(GO) test -count=1 -timeout 30m -tags vm -v ./test/vm
+	IMPRINT_PEERS=$(IMPRINT_PEERS) $(GO) test -count=1 -timeout 30m -tags vm -v ./test/vm
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:

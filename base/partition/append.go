@@ -38,9 +38,8 @@ func (t *Table) Append(n New) (*Addition, error) {
 		return nil, err
 	}
 	end := t.lastUsable() / alignment * alignment
-	free := t.Partitions[len(t.Partitions)-1].end()
-	free = (free + alignment - 1) / alignment * alignment
-	size := (n.Size + alignment - 1) / alignment * alignment
+	free := whole(t.Partitions[len(t.Partitions)-1].end())
+	size := whole(n.Size)
 	if size > end-free {
 		return nil, fmt.Errorf("%w: it takes %d bytes, behind partition %d there are %d",
 			ErrNoRoom, size, t.Partitions[len(t.Partitions)-1].Number, max(0, end-free))
@@ -54,16 +53,22 @@ func (t *Table) Append(n New) (*Addition, error) {
 	return a, nil
 }
 
-// Need is how large a disk must be for Append to find room for size bytes.
+// Need is how large the disk must be for Append to find room for size bytes: as
+// large as it is, or so large that the new partition lies behind all that the
+// disk has now.
 func (t *Table) Need(size int64) int64 {
-	end := t.Partitions[len(t.Partitions)-1].end()
-	whole := func(n int64) int64 { return (n + alignment - 1) / alignment * alignment }
-	tail := t.size/t.SectorSize*t.SectorSize - t.lastUsable()
-	if t.Scheme == MBR {
-		tail = 0
+	if _, err := t.Append(New{Size: size}); !errors.Is(err, ErrNoRoom) {
+		return t.size
 	}
-	return max(t.size, whole(end)+whole(size)+whole(tail))
+	need := whole(t.size) + whole(size)
+	if t.Scheme == GPT {
+		need += whole(t.size - t.lastUsable())
+	}
+	return need
 }
+
+// whole rounds up to whole MiB.
+func whole(n int64) int64 { return (n + alignment - 1) / alignment * alignment }
 
 func (t *Table) lastUsable() int64 {
 	if t.Scheme == GPT {

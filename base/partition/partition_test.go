@@ -173,9 +173,12 @@ func TestAppendWithoutRoom(t *testing.T) {
 			if !errors.Is(err, ErrNoRoom) || !strings.Contains(err.Error(), fmt.Sprint(left)) {
 				t.Errorf("%d bytes: %v", left+1, err)
 			}
+			if n := table.Need(left); n != l.size {
+				t.Errorf("%d bytes need a disk of %d, not %d", left, n, l.size)
+			}
 			table.size = table.Need(left + 1)
-			if _, err := table.Append(New{Size: left + 1}); err != nil || table.size > l.size+4*mib {
-				t.Errorf("on a disk of %d bytes: %v", table.size, err)
+			if a, err := table.Append(New{Size: left + 1}); err != nil || a.Start < l.size || table.size > l.size+left+4*mib {
+				t.Errorf("on a disk of %d bytes: %+v, %v", table.size, a, err)
 			}
 		})
 	}

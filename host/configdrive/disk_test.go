@@ -178,7 +178,7 @@ func TestAppendGrows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if st, err := os.Stat(disk); err != nil || st.Size() != d.Size() || d.Size() > 88*mib || placed.Start+placed.Size > d.Size() {
+		if st, err := os.Stat(disk); err != nil || st.Size() != d.Size() || d.Size() > 94*mib || placed.Start+placed.Size > d.Size() {
 			t.Errorf("%s: %d bytes, %+v, %v", name, d.Size(), placed, err)
 		}
 		if out := tool(t, "", "sfdisk", "--verify", disk); !strings.Contains(out, "No errors detected") {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"imprint/base/openstack"
 	"imprint/base/vfat"
 )
 
@@ -252,5 +253,37 @@ func TestDiff(t *testing.T) {
 	}
 	if _, err := List(made(t, Volume{}, a), true, false, 10); err == nil {
 		t.Error("more was read than the limit")
+	}
+}
+
+// All that the API lets an instance be given fits a drive of Nova's size: 65535
+// characters of user data in base64, five files of 10 KiB.
+func TestAsMuchAsTheAPITakes(t *testing.T) {
+	i := example()
+	i.UserData = bytes.Repeat([]byte{0xff}, 65535/4*3)
+	i.Files = nil
+	for n := range 5 {
+		i.Files = append(i.Files, openstack.InjectedFile{Path: "/" + strings.Repeat("p", 254), Content: bytes.Repeat([]byte{byte(n)}, 10<<10)})
+	}
+	for _, format := range []Format{ISO9660, VFAT} {
+		m, err := Volume{Format: format}.Instance(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if _, err := m.WriteTo(&b); err != nil || m.Size() > 64*mib {
+			t.Fatal(m.Size(), err)
+		}
+		d, err := Open(bytes.NewReader(b.Bytes()), m.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong := d.Verify(); len(wrong) > 0 {
+			t.Errorf("%s: %v", format, wrong)
+		}
+		got := contents(t, d)
+		if got["openstack/latest/user_data"] != string(i.UserData) || got["openstack/content/0004"] != string(i.Files[4].Content) {
+			t.Errorf("%s: the drive has something else", format)
+		}
 	}
 }

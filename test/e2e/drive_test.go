@@ -16,7 +16,7 @@ func TestDriveRefresh(t *testing.T) {
 	needRoot(t)
 	const port = 15190
 	dir := stateDir(t)
-	up(t, "--state-dir", dir, "--config", configuration(t, "e2r-", port, "compute: {force_config_drive: true, config_drive_format: vfat}\n"))
+	up(t, "--state-dir", dir, "--config", configuration(t, "e2f-", port, "compute: {force_config_drive: true, config_drive_format: vfat}\n"))
 	u := newTenant(t, dir, port)
 	server, _ := u.launch("c1")
 	u.active(server)

@@ -26,11 +26,11 @@ import (
 // peers is the directory of the scripts that build and boot the guest.
 func peers(t *testing.T) string {
 	t.Helper()
-	dir := os.Getenv("GUEST_PEERS")
+	dir := os.Getenv("IMPRINT_PEERS")
 	if dir == "" {
-		t.Fatal("GUEST_PEERS does not name the directory of build-image and boot-vm")
+		t.Fatal("IMPRINT_PEERS does not name the directory of guest/build-image and guest/boot-vm")
 	}
-	return dir
+	return filepath.Join(dir, "guest")
 }
 
 // script runs one of the peers' scripts and returns what it prints.
