@@ -6,9 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"imprint/host/configdrive"
 )
 
 // TestConfigDriveScripts plays the scripts of testdata with the program itself.
@@ -50,5 +53,29 @@ func exitStatus(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// TestDocumentedInstance: the description in the documentation is one.
+func TestDocumentedInstance(t *testing.T) {
+	text, err := os.ReadFile("../../docs/configdrive.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```json\n")
+	example, _, found := strings.Cut(rest, "```")
+	name := filepath.Join(t.TempDir(), "instance.json")
+	if err := os.WriteFile(name, []byte(example), 0o600); err != nil || !found {
+		t.Fatal(found, err)
+	}
+	i, err := readInstance(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(i.UserData) != "#cloud-config\n" || len(i.Files) != 1 || i.Ports[0].Subnets[0].Addrs[0].String() != "18.18.18.5" {
+		t.Errorf("%+v", i)
+	}
+	if _, err := (configdrive.Volume{}).Instance(i); err != nil {
+		t.Error(err)
 	}
 }
