@@ -173,7 +173,7 @@ func driveMakeCommand() *cobra.Command {
 		Use:   "make DIR|INSTANCE.json -o FILE",
 		Short: "make a config drive of a directory, or of an instance's description",
 		Long: "Make writes a drive with the files of DIR as they are, or with the documents of an instance. INSTANCE.json\n" +
-			"describes it as docs/configdrive.md says. FILE is written beside, as FILE.new, and renamed when it is\n" +
+			"describes it as docs/configdrive.md says; with --label cidata the documents are NoCloud's. FILE is written beside, as FILE.new, and renamed when it is\n" +
 			"complete. With the same --time, --random and --volume-id the same contents give the same bytes.",
 		Example: "  imprint configdrive make instance.json -o disk.config\n" +
 			"  imprint configdrive make drive/ -o disk.config --format vfat --time 2026-01-01T00:00:00Z\n" +

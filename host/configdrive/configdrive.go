@@ -80,19 +80,10 @@ func (v Volume) label() string {
 	return v.Label
 }
 
-// Instance plans the drive of an instance. Only the label [Label] is for it.
+// Instance plans the drive of an instance: OpenStack's documents under the label
+// [Label], cloud-init's own under [NoCloud].
 func (v Volume) Instance(i *openstack.Instance) (*Image, error) {
-	if !strings.EqualFold(v.label(), Label) {
-		return nil, fmt.Errorf("an instance's documents go with the label %s, not %q", Label, v.label())
-	}
-	random, skip := v.Random, v.Skip
-	if random == nil {
-		random = rand.Reader
-	}
-	if skip == nil {
-		skip = openstack.DriveSkips()
-	}
-	documents, err := i.Drive(random, skip)
+	documents, err := v.documents(i)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +95,23 @@ func (v Volume) Instance(i *openstack.Instance) (*Image, error) {
 		v.ID = serial(i.UUID)
 	}
 	return v.image(files)
+}
+
+func (v Volume) documents(i *openstack.Instance) ([]openstack.DriveFile, error) {
+	switch {
+	case strings.EqualFold(v.label(), NoCloud):
+		return noCloud(i)
+	case !strings.EqualFold(v.label(), Label):
+		return nil, fmt.Errorf("no instance looks for its documents under the label %q", v.label())
+	}
+	random, skip := v.Random, v.Skip
+	if random == nil {
+		random = rand.Reader
+	}
+	if skip == nil {
+		skip = openstack.DriveSkips()
+	}
+	return i.Drive(random, skip)
 }
 
 // image plans the volume of files.

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -45,14 +46,7 @@ func TestRealCloudInitReadsTheDrive(t *testing.T) {
 			if out, err := unpack.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %v\n%s", unpack.Args, err, out)
 			}
-			cmd := exec.Command("python3", "-c", readDrive, dir)
-			cmd.Env = append(os.Environ(), "PYTHONPATH="+python, "PYTHONDONTWRITEBYTECODE=1")
-			var said bytes.Buffer
-			cmd.Stderr = &said
-			out, err := cmd.Output()
-			if err != nil {
-				t.Fatalf("cloud-init: %v\n%s", err, said.String())
-			}
+			out := runCloudInit(t, python, readDrive, dir)
 			var got struct {
 				Version   int
 				UUID, EC2 string
@@ -75,6 +69,73 @@ func TestRealCloudInitReadsTheDrive(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readNoCloud has the real cloud-init take a NoCloud volume's files, and make
+// interfaces(5) of its network configuration.
+const readNoCloud = `
+import json, sys
+from cloudinit import util
+from cloudinit.net import eni, network_state
+seed = util.pathprefix2dict(sys.argv[1] + "/", required=["user-data", "meta-data"], optional=["vendor-data", "network-config"])
+meta, network = util.load_yaml(seed["meta-data"]), util.load_yaml(seed["network-config"])
+state = network_state.parse_net_config_data(network)
+eni.Renderer({"eni_path": "eni", "eni_header": ""}).render_network_state(state, target=sys.argv[2])
+print(json.dumps({"meta": meta, "eni": open(sys.argv[2] + "/eni").read()}))
+`
+
+// TestRealCloudInitReadsNoCloud: what a NoCloud volume tells of an instance is
+// understood.
+func TestRealCloudInitReadsNoCloud(t *testing.T) {
+	python := cloudInit(t)
+	for name, i := range capturedInstances(t) {
+		i.Files = nil
+		file, dir := filepath.Join(t.TempDir(), "seed.iso"), t.TempDir()
+		if err := (configdrive.Volume{Label: configdrive.NoCloud}).WriteFile(file, i); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("bsdtar", "-xf", file, "-C", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		var got struct {
+			Meta map[string]any
+			ENI  string
+		}
+		if err := json.Unmarshal(runCloudInit(t, python, readNoCloud, dir, t.TempDir()), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Meta["instance-id"] != i.UUID || got.Meta["local-hostname"] != i.Hostname {
+			t.Errorf("%s: %v", name, got.Meta)
+		}
+		for n, p := range i.Ports {
+			for _, s := range p.Subnets {
+				want := fmt.Sprintf("iface eth%d inet dhcp", n)
+				switch {
+				case s.AddressMode != "" || s.DHCP && !s.CIDR.Addr().Is4():
+					continue
+				case !s.DHCP && len(s.Addrs) > 0:
+					want = fmt.Sprintf("address %s/%d", s.Addrs[0], s.CIDR.Bits())
+				}
+				if !strings.Contains(got.ENI, want) {
+					t.Errorf("%s: no %q in\n%s", name, want, got.ENI)
+				}
+			}
+		}
+	}
+}
+
+// runCloudInit runs a script with the real cloud-init's modules.
+func runCloudInit(t *testing.T, modules, script string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command("python3", append([]string{"-c", script}, args...)...)
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+modules, "PYTHONDONTWRITEBYTECODE=1")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("cloud-init: %v\n%s", err, said.String())
+	}
+	return out
 }
 
 // cloudInit returns the directory of the real cloud-init's modules, built with

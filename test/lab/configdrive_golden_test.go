@@ -124,6 +124,9 @@ func TestDriveIsNovas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if wrong := novas.Verify(); len(wrong) > 0 {
+			t.Errorf("Nova's drive of %s: %v", name, wrong)
+		}
 		for _, format := range []configdrive.Format{configdrive.ISO9660, configdrive.VFAT} {
 			ours := built(t, configdrive.Volume{Format: format, Created: time.Now()}, instances[name])
 			if ours.Label != novas.Label {
