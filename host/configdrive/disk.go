@@ -1,6 +1,7 @@
 package configdrive
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -79,9 +80,9 @@ type Placed struct {
 // Append makes the drive the disk's last partition, named after its label, at
 // the disk's end. All other partitions stay as they are, in their place; the
 // backup of a GPT goes to the end. The table is written when the drive is
-// complete: until then an error leaves all that the disk has, one that comes
-// before a byte is written, such as [partition.ErrNoRoom], all its bytes, and
-// an image that was to grow is as large as it was.
+// complete: until then an error leaves all that the disk has. An image is the
+// same to the byte then, and as large as it was, unless there was junk where the
+// drive was to be.
 func (d *Disk) Append(m *Image, p Placing) (*Placed, error) {
 	placed, err := d.append(m, p)
 	if err != nil {
@@ -109,10 +110,14 @@ func (d *Disk) append(m *Image, p Placing) (*Placed, error) {
 		}
 	}
 	a, err := table.Append(m.partition(p))
-	if err == nil {
-		err = d.fill(m, a.Partition)
-	}
 	if err != nil {
+		return nil, err
+	}
+	blank := d.size == was && d.blank(a.Partition)
+	if err := d.fill(m, a.Partition); err != nil {
+		if blank {
+			err = errors.Join(err, d.punch(a.Partition))
+		}
 		return nil, errors.Join(err, d.shrink(was))
 	}
 	return &Placed{Addition: a, Scheme: table.Scheme}, a.Commit(d)
@@ -145,6 +150,25 @@ func (d *Disk) shrink(was int64) error {
 	}
 	d.size = was
 	return d.Truncate(was)
+}
+
+// blank reports whether an image has nothing but zeros where p is to be.
+func (d *Disk) blank(p partition.Partition) bool {
+	if d.Device() {
+		return false
+	}
+	b, zeros := make([]byte, chunk), make([]byte, chunk)
+	for at := p.Start; at < p.Start+p.Size; at += chunk { // partitions are whole MiB
+		if readAt(d, b, at) != nil || !bytes.Equal(b, zeros) {
+			return false
+		}
+	}
+	return true
+}
+
+// punch makes p zeros again, and gives its room back.
+func (d *Disk) punch(p partition.Partition) error {
+	return unix.Fallocate(int(d.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, p.Start, p.Size)
 }
 
 // fill writes the drive, and zeros to the partition's end: what was there
