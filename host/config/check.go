@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?$`)
+	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 	prefix   = regexp.MustCompile(`^[a-z0-9-]{0,8}$`)
 	treeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	// ec2Version is what a version of the EC2 tree looks like.
@@ -42,7 +42,7 @@ func (c *Config) checkNames() error {
 		if n.value == "" && n.empty {
 			continue
 		}
-		if !hostName.MatchString(n.value) {
+		if len(n.value) > 255 || !hostName.MatchString(n.value) {
 			return fmt.Errorf("%s: %q is not a name of letters, digits, dots and dashes", n.key, n.value)
 		}
 	}
