@@ -11,7 +11,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean check bench-identify
+.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean bench-identify bench-configdrive test-vm
 
 build:
 	@mkdir -p bin
@@ -33,7 +33,7 @@ packages:
 test-packages:
 	@test/packages openssh-server openssh-client nftables iproute2 iputils-ping procps curl gcc libc6-dev \
 	  python3-yaml python3-jinja2 python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client genisoimage xorriso libarchive-tools p7zip-full \
-	  dosfstools mtools file
+	  dosfstools mtools file gdisk fdisk
 
 test: test-packages build
 	@mkdir -p bin
@@ -48,6 +48,12 @@ test: test-packages build
 test-faults: test-packages build
 	@$(GO) build -o bin/ ./test/report
 	@$(GO) test -json -tags faults -run TestFaults -parallel 3 -timeout 40m ./test/e2e | bin/report
+
+# What needs a kernel of its own: boots virtual machines, for minutes. IMPRINT_PEERS
+# has the scripts guest/build-image and guest/boot-vm.
+IMPRINT_PEERS ?= $(CURDIR)/../shared/peers
+test-vm: test-packages
+	IMPRINT_PEERS=$(IMPRINT_PEERS) $(GO) test -count=1 -timeout 30m -tags vm -v ./test/vm
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:
@@ -65,6 +71,10 @@ bench-identify:
 	@$(GO) test -run '^$$' -bench '^BenchmarkIdentified$$' ./guest/datasource | awk '{ print } \
 	  /\/ds-identify/ { peer = $$3 } /\/ours/ { ours = $$3 } \
 	  END { if (!peer) exit 1; printf "identify-time-vs-ds-identify: ratio %.4f (goal 0.0500)\n", ours / peer }'
+
+# A config drive beside Nova's tools, in one run; the last lines are the ratios.
+bench-configdrive: test-packages build
+	@$(GO) run ./test/drivebench base/openstack/testdata/instances.json bin/imprint
 
 clean:
 	rm -rf bin

@@ -53,6 +53,10 @@ func Open(r io.ReaderAt, size int64) (*FS, error) {
 	return open(r, size, RockRidge, Joliet, Plain)
 }
 
+// OpenTree is Open for one tree, as readers see it that know no better. The
+// error is [ErrNoVolume] too when the volume has no such tree.
+func OpenTree(r io.ReaderAt, size int64, tree Tree) (*FS, error) { return open(r, size, tree) }
+
 // open is Open with the trees that are wanted, the preferred ones first.
 func open(r io.ReaderAt, size int64, trees ...Tree) (*FS, error) {
 	src := source{r: r, size: size}

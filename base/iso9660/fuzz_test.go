@@ -131,7 +131,7 @@ func FuzzWrite(f *testing.F) {
 	f.Fuzz(func(t *testing.T, label, one, two string, content []byte, mode, uid uint32) {
 		image := Image{Volume: Volume{Label: label}, Files: []File{text(one, string(content)), text(two, "2")}}
 		image.Files[0].Mode, image.Files[0].UID = fileMode(mode&0o7777), uid
-		if _, err := image.Size(); err != nil {
+		if _, err := image.Plan(); err != nil {
 			return
 		}
 		b := build(t, image)

@@ -34,29 +34,41 @@ type Image struct {
 	Files []File
 }
 
-// Size is the number of bytes that WriteTo will write. Its errors are those of
-// WriteTo that need no content: a text, a name or a size that the format
-// cannot carry, a path that escapes or that is listed twice. They name the path.
-func (i Image) Size() (int64, error) {
+// Plan is an Image with every block assigned, ready to be written. It may be
+// written several times, one after the other; the files must not change.
+type Plan struct{ l *layout }
+
+// Plan checks the image and lays it out. The errors are those of WriteTo that
+// need no content: a text, a name or a size that the format cannot carry, a
+// path that escapes or that is listed twice. They name the path.
+func (i Image) Plan() (*Plan, error) {
 	l, err := i.layout()
 	if err != nil {
-		return 0, fmt.Errorf("iso9660: %w", err)
+		return nil, fmt.Errorf("iso9660: %w", err)
 	}
-	return l.size(), nil
+	return &Plan{l}, nil
 }
 
-// WriteTo writes the volume and returns the number of bytes written. Nothing
-// is written of an Image that Size refuses. An error of w comes back wrapped;
-// an error of an opener, or a content that is not Size bytes long, also names
-// the file's path.
-func (i Image) WriteTo(w io.Writer) (int64, error) {
-	l, err := i.layout()
-	if err != nil {
-		return 0, fmt.Errorf("iso9660: %w", err)
-	}
+// Size is the number of bytes that WriteTo will write.
+func (p *Plan) Size() int64 { return p.l.size() }
+
+// WriteTo writes the volume and returns the number of bytes written. An error
+// of w comes back wrapped; an error of an opener, or a content that is not Size
+// bytes long, also names the file's path.
+func (p *Plan) WriteTo(w io.Writer) (int64, error) {
 	s := newStream(w)
-	if err := l.write(s); err != nil {
+	if err := p.l.write(s); err != nil {
 		return s.out.n, fmt.Errorf("iso9660: %w", err)
 	}
 	return s.out.n, nil
+}
+
+// WriteTo plans the image and writes it. Nothing is written of an Image that
+// Plan refuses.
+func (i Image) WriteTo(w io.Writer) (int64, error) {
+	p, err := i.Plan()
+	if err != nil {
+		return 0, err
+	}
+	return p.WriteTo(w)
 }

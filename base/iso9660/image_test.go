@@ -124,7 +124,7 @@ func TestRefused(t *testing.T) {
 			if n != 0 || b.Len() != 0 {
 				t.Errorf("%d bytes were written", b.Len())
 			}
-			if _, again := tt.image.Size(); again == nil || again.Error() != err.Error() {
+			if _, again := tt.image.Plan(); again == nil || again.Error() != err.Error() {
 				t.Errorf("Size says %v", again)
 			}
 		})
@@ -194,7 +194,7 @@ func TestTooManyDirectories(t *testing.T) {
 	for i := range maxDirectories {
 		image.Files = append(image.Files, File{Path: string([]byte{'a' + byte(i>>12), '/', 'a' + byte(i>>8&15), 'a' + byte(i>>4&15), 'a' + byte(i&15)}), Mode: fs.ModeDir})
 	}
-	if _, err := image.Size(); err == nil || !strings.Contains(err.Error(), "more than 65535") {
+	if _, err := image.Plan(); err == nil || !strings.Contains(err.Error(), "more than 65535") {
 		t.Error(err)
 	}
 }
@@ -240,7 +240,7 @@ func TestAnyTree(t *testing.T) {
 			f.Mode = fs.FileMode(rapid.Uint32Range(0, 0o777).Draw(r, "mode"))
 			f.UID = rapid.Uint32().Draw(r, "uid")
 			image.Files = append(image.Files, f)
-			if _, err := image.Size(); err != nil {
+			if _, err := image.Plan(); err != nil {
 				image.Files = image.Files[:len(image.Files)-1]
 			}
 		}

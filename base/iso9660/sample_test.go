@@ -61,8 +61,8 @@ func build(t testing.TB, i Image) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size, err := i.Size(); err != nil || size != n || n != int64(b.Len()) {
-		t.Fatalf("WriteTo = %d, Size = %d, %v; %d bytes were written", n, size, err, b.Len())
+	if p, err := i.Plan(); err != nil || p.Size() != n || n != int64(b.Len()) {
+		t.Fatalf("WriteTo = %d, Plan %v, %v; %d bytes were written", n, p, err, b.Len())
 	}
 	return b.Bytes()
 }

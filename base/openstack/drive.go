@@ -12,27 +12,37 @@ type DriveFile struct {
 	Body []byte // not to be changed
 }
 
-// driveEC2Versions are the versions of the EC2 tree on a drive: Nova skips
-// those before by default (nova: conf/api.py, config_drive_skip_versions).
-var driveEC2Versions = []string{ec2Newest, Latest}
+// DriveSkips are the versions of the EC2 tree that a drive leaves out unless
+// its site says otherwise (nova: conf/api.py, config_drive_skip_versions).
+func DriveSkips() []string {
+	return slices.DeleteFunc(EC2Versions(), func(v string) bool { return v == ec2Newest })
+}
 
 // Drive returns the files of the instance's config drive, in the order of the
 // versions: what the metadata service tells, each document of the EC2 tree as
 // JSON, with the injected files and the administrator's password besides.
 // random is the source of random_seed, which differs from document to document
-// as it does from request to request; its error is returned.
+// as it does from request to request; its error is returned. skip are versions
+// of the EC2 tree, "latest" among them, that are left out.
 // nova: api/metadata/base.py, metadata_for_config_drive.
-func (i *Instance) Drive(random io.Reader) ([]DriveFile, error) {
-	files := i.driveEC2()
+func (i *Instance) Drive(random io.Reader, skip []string) ([]DriveFile, error) {
+	files := i.driveEC2(skip)
+	same := map[string][]byte{} // documents that all versions have alike
 	for _, name := range append(versionNames(), Latest) {
 		v, _ := ParseVersion(name)
 		for _, doc := range i.documents(v) {
 			if doc == namePassword {
 				continue
 			}
-			body, err := i.driveDocument(doc, v, random)
-			if err != nil {
-				return nil, err
+			body := same[doc]
+			if body == nil {
+				var err error
+				if body, err = i.driveDocument(doc, v, random); err != nil {
+					return nil, err
+				}
+			}
+			if doc != nameMetaData {
+				same[doc] = body
 			}
 			files = append(files, DriveFile{"openstack/" + name + "/" + doc, body})
 		}
@@ -40,13 +50,16 @@ func (i *Instance) Drive(random io.Reader) ([]DriveFile, error) {
 	return append(files, i.driveContent()...), nil
 }
 
-func (i *Instance) driveEC2() []DriveFile {
+func (i *Instance) driveEC2(skip []string) []DriveFile {
 	var files []DriveFile
-	metaData := i.ec2MetaData()
-	for _, v := range driveEC2Versions {
-		files = append(files, DriveFile{"ec2/" + v + "/meta-data.json", metaData})
+	for _, name := range append(EC2Versions(), Latest) {
+		if slices.Contains(skip, name) {
+			continue
+		}
+		v, _ := parseEC2Version(name)
+		files = append(files, DriveFile{"ec2/" + name + "/meta-data.json", i.ec2MetaData(v)})
 		if i.UserData != nil {
-			files = append(files, DriveFile{"ec2/" + v + "/user-data", i.UserData})
+			files = append(files, DriveFile{"ec2/" + name + "/user-data", i.UserData})
 		}
 	}
 	return files

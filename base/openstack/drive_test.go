@@ -3,7 +3,9 @@ package openstack
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +51,7 @@ func (c *counting) Read(b []byte) (int, error) {
 func TestDriveAsCaptured(t *testing.T) {
 	instances := capturedInstances(t)
 	for id, want := range capturedDrives(t) {
-		files, err := instances[id].Drive(&counting{1})
+		files, err := instances[id].Drive(&counting{1}, DriveSkips())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +87,7 @@ func TestDriveTellsWhatTheServiceTells(t *testing.T) {
 	for _, i := range capturedInstances(t) {
 		bare := *i
 		bare.Files, bare.AdminPass = nil, ""
-		files, err := bare.Drive(bytes.NewReader(make([]byte, 64*seedBytes)))
+		files, err := bare.Drive(bytes.NewReader(make([]byte, 64*seedBytes)), DriveSkips())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +119,7 @@ func TestDriveTellsWhatTheServiceTells(t *testing.T) {
 
 func TestDriveOfABareInstance(t *testing.T) {
 	i := &Instance{UUID: "u", Files: []InjectedFile{{Path: "/a", Content: nil}}}
-	files, err := i.Drive(&counting{})
+	files, err := i.Drive(&counting{}, DriveSkips())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +141,42 @@ func TestDriveOfABareInstance(t *testing.T) {
 
 func TestDriveWithoutRandomBytes(t *testing.T) {
 	broken := errors.New("no entropy")
-	if _, err := new(Instance).Drive(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+	if _, err := new(Instance).Drive(iotest.ErrReader(broken), nil); !errors.Is(err, broken) {
 		t.Errorf("error %v, want the source's own", err)
+	}
+}
+
+// Without skipped versions a drive has the whole EC2 tree, each version's
+// document with the leaves that the service has there (Nova 26.2.2 has no
+// setting for the service, so it told them all).
+func TestDriveSkips(t *testing.T) {
+	for _, i := range capturedInstances(t) {
+		files, err := i.Drive(&counting{}, []string{Latest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var versions []string
+		for _, f := range files {
+			version, isDocument := strings.CutSuffix(strings.TrimPrefix(f.Path, "ec2/"), "/meta-data.json")
+			if !isDocument {
+				continue
+			}
+			versions = append(versions, version)
+			var document map[string]any
+			if err := json.Unmarshal(f.Body, &document); err != nil {
+				t.Fatal(err)
+			}
+			list, err := i.Lookup(Request{Path: "/" + version + "/meta-data"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := strings.Split(strings.ReplaceAll(string(list.Body), "/", ""), "\n")
+			if diff := cmp.Diff(want, slices.Sorted(maps.Keys(document))); diff != "" {
+				t.Errorf("%s %s: -service +drive\n%s", i.Name, version, diff)
+			}
+		}
+		if diff := cmp.Diff(EC2Versions(), versions); diff != "" {
+			t.Errorf("%s: %s", i.Name, diff)
+		}
 	}
 }

@@ -70,10 +70,7 @@ func (i *Instance) ec2Tree(version string, peer netip.Addr) node {
 
 // addLater adds what versions after the first one added.
 func (i *Instance) addLater(m map[string]node, version string) {
-	versions := EC2Versions()
-	has := func(added string) bool {
-		return slices.Index(versions, version) >= slices.Index(versions, added)
-	}
+	has := ec2Has(version)
 	if has(ec2Hostnames) {
 		m["local-hostname"] = leaf(i.Hostname)
 		m["public-hostname"] = leaf(i.Hostname)

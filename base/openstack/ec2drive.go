@@ -8,7 +8,8 @@ import (
 )
 
 // ec2Document is meta-data.json of the EC2 tree, which the config drive alone
-// has. The order of the fields is the document's.
+// has. The order of the fields is the document's; what a later version added
+// is nil before.
 // nova: api/metadata/base.py, get_ec2_metadata.
 type ec2Document struct {
 	ImageID        string            `json:"ami-id"`
@@ -20,15 +21,25 @@ type ec2Document struct {
 	ReservationID  string            `json:"reservation-id"`
 	SecurityGroups []string          `json:"security-groups"`
 	PublicKeys     map[string]ec2Key `json:"public-keys,omitempty"`
-	LocalHostname  string            `json:"local-hostname"`
-	PublicHostname string            `json:"public-hostname"`
-	PublicIPv4     string            `json:"public-ipv4"`
-	InstanceType   string            `json:"instance-type"`
-	BlockDevices   blockMapping      `json:"block-device-mapping"`
-	KernelID       string            `json:"kernel-id,omitempty"`
-	RamdiskID      string            `json:"ramdisk-id,omitempty"`
-	Placement      map[string]string `json:"placement"`
-	Action         string            `json:"instance-action"`
+	*ec2Public
+	InstanceType *string `json:"instance-type,omitempty"`
+	*ec2Disks
+	Placement map[string]string `json:"placement,omitempty"`
+	Action    string            `json:"instance-action,omitempty"`
+}
+
+// ec2Public came with version [ec2Hostnames].
+type ec2Public struct {
+	LocalHostname  string `json:"local-hostname"`
+	PublicHostname string `json:"public-hostname"`
+	PublicIPv4     string `json:"public-ipv4"`
+}
+
+// ec2Disks came with version [ec2Devices].
+type ec2Disks struct {
+	BlockDevices blockMapping `json:"block-device-mapping"`
+	KernelID     string       `json:"kernel-id,omitempty"`
+	RamdiskID    string       `json:"ramdisk-id,omitempty"`
 }
 
 // ec2Key is a public key. Name is its line in the service's listing.
@@ -37,27 +48,44 @@ type ec2Key struct {
 	Data string `json:"openssh-key"`
 }
 
-// ec2MetaData returns the document, which is that of the newest version.
-func (i *Instance) ec2MetaData() []byte {
+// ec2MetaData returns the document of a version.
+func (i *Instance) ec2MetaData(version string) []byte {
 	d := ec2Document{
 		ImageID: i.EC2.ImageID, LaunchIndex: i.LaunchIndex, ManifestPath: "FIXME", InstanceID: i.EC2.InstanceID,
-		Hostname: i.Hostname, LocalHostname: i.Hostname, PublicHostname: i.Hostname,
-		ReservationID: i.EC2.ReservationID, SecurityGroups: append([]string{}, i.EC2.SecurityGroups...),
-		InstanceType: i.EC2.InstanceType, BlockDevices: i.EC2.BlockDevices,
-		KernelID: i.EC2.KernelID, RamdiskID: i.EC2.RamdiskID,
-		Placement: map[string]string{"availability-zone": i.AvailabilityZone}, Action: "none",
+		Hostname: i.Hostname, ReservationID: i.EC2.ReservationID, SecurityGroups: append([]string{}, i.EC2.SecurityGroups...),
 	}
 	if a := i.firstIPv4(); a.IsValid() {
 		text := a.String()
 		d.LocalIPv4 = &text
 	}
-	if len(i.EC2.PublicIPs) > 0 {
-		d.PublicIPv4 = i.EC2.PublicIPs[0].String()
-	}
 	if i.Key != nil {
 		d.PublicKeys = map[string]ec2Key{"0": {"0=" + i.Key.Name, i.Key.Data}}
 	}
+	i.addLaterFields(&d, version)
 	return encode(d)
+}
+
+// addLaterFields adds what versions after the first one added.
+func (i *Instance) addLaterFields(d *ec2Document, version string) {
+	has := ec2Has(version)
+	if has(ec2Hostnames) {
+		d.ec2Public = &ec2Public{LocalHostname: i.Hostname, PublicHostname: i.Hostname}
+		if len(i.EC2.PublicIPs) > 0 {
+			d.PublicIPv4 = i.EC2.PublicIPs[0].String()
+		}
+	}
+	if has(ec2Type) {
+		d.InstanceType = &i.EC2.InstanceType
+	}
+	if has(ec2Devices) {
+		d.ec2Disks = &ec2Disks{BlockDevices: i.EC2.BlockDevices, KernelID: i.EC2.KernelID, RamdiskID: i.EC2.RamdiskID}
+	}
+	if has(ec2Placement) {
+		d.Placement = map[string]string{"availability-zone": i.AvailabilityZone}
+	}
+	if has(ec2Action) {
+		d.Action = "none"
+	}
 }
 
 // blockMapping is written as Nova orders it: the image, the root, swap, the

@@ -96,7 +96,7 @@ func FuzzParseInstance(f *testing.F) {
 		if err != nil || !bytes.Equal(once, again.Encode()) {
 			t.Errorf("%s\nis not read again as it was written: %v", once, err)
 		}
-		if _, err := i.Drive(&counting{}); err != nil {
+		if _, err := i.Drive(&counting{}, nil); err != nil {
 			t.Errorf("drive of %s: %v", once, err)
 		}
 	})

@@ -60,6 +60,13 @@ func EC2Versions() []string {
 	}
 }
 
+// ec2Has returns whether what was added with a version is part of another.
+func ec2Has(version string) func(added string) bool {
+	versions := EC2Versions()
+	at := slices.Index(versions, version)
+	return func(added string) bool { return at >= slices.Index(versions, added) }
+}
+
 // parseEC2Version reads a version of the EC2 tree, or "latest" as the newest.
 func parseEC2Version(s string) (string, bool) {
 	if s == Latest {

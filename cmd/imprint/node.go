@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,8 +154,11 @@ func (n *node) addCompute() error {
 	})
 	agent := computeagent.New(computeagent.Config{
 		Driver: driver, Ports: n.fabric, Report: n.feed.Report, Dir: n.dir.file(instancesDir),
-		Drive: configdrive.Volume{Format: configdrive.Format(n.conf.Compute.DriveFormat), Publisher: "Imprint " + version()},
-		Trees: n.conf.Compute.Trees, KeepInstances: n.keep, Log: n.part("compute-agent"),
+		Drive: configdrive.Volume{
+			Format: configdrive.Format(n.conf.Compute.DriveFormat), Publisher: "Imprint " + version(),
+			Skip: strings.Fields(n.conf.Compute.DriveSkips),
+		},
+		RefreshDrives: n.conf.Compute.DriveRefresh, Trees: n.conf.Compute.Trees, KeepInstances: n.keep, Log: n.part("compute-agent"),
 	})
 	n.feed.Console = func(_ context.Context, id cloud.ServerID, lines int) (string, error) {
 		return driver.Console(id, lines)

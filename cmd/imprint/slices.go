@@ -25,6 +25,7 @@ type planSource struct {
 // documents are what servers are told; metadata.Index meets it.
 type documents interface {
 	Instance(cloud.ServerID) (*openstack.Instance, error)
+	DriveGeneration(cloud.ServerID) int64
 	Changes(context.Context) <-chan struct{}
 }
 
@@ -82,7 +83,8 @@ func (p planSource) join(ctx context.Context, peer feed.Peer) {
 }
 
 // drives puts the documents of config drives into a node's slices. What the
-// index does not know yet stays out: its next change brings it.
+// index does not know yet stays out: its next change brings it. A drive is asked
+// to be made anew when the documents that the request found are there.
 type drives struct {
 	index documents
 	last  map[cloud.ServerID]drive // of the slice before
@@ -100,6 +102,8 @@ func (d *drives) fill(s cloud.Slice) {
 		if !inst.ConfigDrive {
 			continue
 		}
+		inst.DriveGeneration = min(inst.DriveGeneration, d.index.DriveGeneration(id))
+		s.Instances[id] = inst
 		told, err := d.index.Instance(id)
 		if err != nil {
 			continue

@@ -13,6 +13,7 @@ import (
 // its own.
 type fakeDocuments struct {
 	of      map[cloud.ServerID]*openstack.Instance
+	drives  map[cloud.ServerID]int64
 	changes chan struct{}
 }
 
@@ -22,6 +23,8 @@ func (f *fakeDocuments) Instance(id cloud.ServerID) (*openstack.Instance, error)
 	}
 	return nil, cloud.ErrNotFound
 }
+
+func (f *fakeDocuments) DriveGeneration(id cloud.ServerID) int64 { return f.drives[id] }
 
 func (f *fakeDocuments) Changes(context.Context) <-chan struct{} { return f.changes }
 
@@ -67,6 +70,18 @@ func TestSlicesBringDrives(t *testing.T) {
 	index.changes <- struct{}{}
 	if got, err := openstack.ParseInstance((<-slices).Instances["drive"].Drive); err != nil || got.Name != "second" {
 		t.Errorf("drive of %+v, %v", got, err)
+	}
+
+	// A request to make the drive anew waits for the documents that go with it.
+	m.Apply(cloud.Change{Record: &cloud.Server{ServerID: "drive", Host: "one", ConfigDrive: true, DriveGeneration: 1}})
+	nouns.changes <- struct{}{}
+	if got := (<-slices).Instances["drive"].DriveGeneration; got != 0 {
+		t.Errorf("before the index: generation %d", got)
+	}
+	index.drives = map[cloud.ServerID]int64{"drive": 1}
+	index.changes <- struct{}{}
+	if got := (<-slices).Instances["drive"].DriveGeneration; got != 1 {
+		t.Errorf("generation %d", got)
 	}
 
 	index.changes, nouns.changes = make(chan struct{}), make(chan struct{}, 1)

@@ -134,7 +134,10 @@ type Server struct {
 	RebootType string `json:"reboot_type,omitempty"` // SOFT or HARD
 	// RebootGeneration counts asked-for reboots; the node reports which it did.
 	RebootGeneration int64 `json:"reboot_generation,omitempty"`
-	Deleting         bool  `json:"deleting,omitempty"`
+	// DriveGeneration counts how often the config drive was asked to be made
+	// anew; the node keeps which it did.
+	DriveGeneration int64 `json:"drive_generation,omitempty"`
+	Deleting        bool  `json:"deleting,omitempty"`
 	// What the node reported.
 	State      InstanceState `json:"state"`
 	Fault      string        `json:"fault,omitempty"`

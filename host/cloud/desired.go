@@ -115,7 +115,10 @@ type DesiredInstance struct {
 	// Instance, user data and injected files included: not for logs. It is nil
 	// without a drive, and while the documents are not there yet.
 	Drive json.RawMessage `json:"drive,omitempty"`
-	Power Power           `json:"power"`
+	// DriveGeneration higher than that of the drive that was made last asks to
+	// make it anew.
+	DriveGeneration int64 `json:"drive_generation,omitempty"`
+	Power           Power `json:"power"`
 	// RebootGeneration higher than the last one done asks for a reboot of
 	// RebootType (SOFT or HARD). The disk is kept.
 	RebootGeneration int64  `json:"reboot_generation"`

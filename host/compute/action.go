@@ -33,6 +33,8 @@ func (r *Role) act(req *api.Request) (api.Response, error) {
 		return r.setPower(req, o, "stop", cloud.PowerOff)
 	case "os-getConsoleOutput":
 		return r.consoleOutput(req, o)
+	case refreshDrive:
+		return r.refreshDrive(req, o)
 	}
 	return api.Response{}, cloud.Errorf(cloud.Invalid, "There is no such action: %.64q", names[0])
 }
@@ -88,6 +90,28 @@ func (r *Role) setPower(req *api.Request, o *api.Object, action string, power cl
 			s.RebootType = hard
 			s.RebootGeneration++
 		}
+		return nil
+	})
+	if err != nil {
+		return api.Response{}, err
+	}
+	return api.Done(http.StatusAccepted)
+}
+
+// refreshDrive is the action that has the config drive made anew; Nova has none
+// such: a drive of Nova's is what it was at the launch.
+const refreshDrive = "imprint-refreshConfigDrive"
+
+func (r *Role) refreshDrive(req *api.Request, o *api.Object) (api.Response, error) {
+	o.Ignore(refreshDrive)
+	err := r.changeServer(req, func(_ *cloud.Model, s *cloud.Server) error {
+		switch {
+		case s.Deleting:
+			return wrongState(s, "refresh the config drive", "task_state", stateOf(s).task)
+		case !s.ConfigDrive:
+			return cloud.Errorf(cloud.Conflict, "Instance %s has no config drive.", s.ServerID)
+		}
+		s.DriveGeneration++
 		return nil
 	})
 	if err != nil {

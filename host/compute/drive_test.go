@@ -2,6 +2,7 @@ package compute
 
 import (
 	"encoding/base64"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,69 @@ func TestConfigDriveOfAServer(t *testing.T) {
 					t.Errorf("drive %v, files %v", s.ConfigDrive, s.Files)
 				}
 			})
+		})
+	}
+}
+
+func TestRefreshOfAConfigDrive(t *testing.T) {
+	client, store := driveRole(t, false)
+	launch := func(drive bool) string {
+		return client.Do("POST", "/v2.1/servers", map[string]any{"server": map[string]any{
+			"name": "c1", "flavorRef": "1", "imageRef": plainImage, "networks": "none", "config_drive": drive}}).Want(202).Text("server.id")
+	}
+	id, without := launch(true), launch(false)
+	refresh := map[string]any{"imprint-refreshConfigDrive": nil}
+	for want := range int64(2) {
+		store.View(func(m *cloud.Model) {
+			if got := m.Servers[cloud.ServerID(id)].DriveGeneration; got != want {
+				t.Errorf("generation %d, want %d", got, want)
+			}
+		})
+		client.Do("POST", "/v2.1/servers/"+id+"/action", refresh).Want(202)
+	}
+	client.Do("POST", "/v2.1/servers/"+without+"/action", refresh).Want(409)
+	client.Do("POST", "/v2.1/servers/none/action", refresh).Want(404)
+}
+
+// TestLimitsOfWhatAServerIsGiven: up to Nova's limits, and not one more (nova:
+// conf/quota.py, injected_files, injected_file_content_bytes, _path_length).
+func TestLimitsOfWhatAServerIsGiven(t *testing.T) {
+	client, store := driveRole(t, false)
+	files := func(count, size, path int) []any {
+		var all []any
+		for range count {
+			all = append(all, map[string]any{"path": strings.Repeat("p", path), "contents": base64.StdEncoding.EncodeToString(make([]byte, size))})
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		name     string
+		files    []any
+		userData int // bytes
+		status   int
+	}{
+		{"as much as there may be", files(5, 10<<10, 255), 65535 / 4 * 3, 202},
+		{"a file too many", files(6, 1, 1), 0, 400},
+		{"a byte too many", files(1, 10<<10+1, 1), 0, 400},
+		{"a path too long", files(1, 1, 256), 0, 400},
+		{"user data too long", nil, 65536 / 4 * 3, 400},
+	} {
+		server := map[string]any{"name": "c1", "flavorRef": "1", "imageRef": plainImage, "networks": "none", "config_drive": true}
+		if tt.files != nil {
+			server["personality"] = tt.files
+		}
+		if tt.userData > 0 {
+			server["user_data"] = base64.StdEncoding.EncodeToString(make([]byte, tt.userData))
+		}
+		res := client.Do("POST", "/v2.1/servers", map[string]any{"server": server}).Want(tt.status)
+		if tt.status != 202 {
+			continue
+		}
+		id := cloud.ServerID(res.Text("server.id"))
+		store.View(func(m *cloud.Model) {
+			if s := m.Servers[id]; len(s.Files) != 5 || s.Files[4].Size != 10<<10 || s.UserData == "" {
+				t.Errorf("%s: %+v", tt.name, s.Files)
+			}
 		})
 	}
 }

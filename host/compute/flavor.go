@@ -15,7 +15,7 @@ import (
 // maxNumber is the largest number that Nova's database takes.
 const maxNumber = math.MaxInt32
 
-var flavorID = regexp.MustCompile(`^[a-zA-Z0-9. _-]{1,255}$`)
+var flavorID = regexp.MustCompile(`^[a-zA-Z0-9. _-]+$`)
 
 func flavorSummary(req *api.Request, f *cloud.Flavor) api.Document {
 	d := api.Document{{Name: "id", Value: f.FlavorID}, {Name: "name", Value: f.Name},

@@ -23,7 +23,7 @@ const (
 )
 
 var (
-	metadataKey  = regexp.MustCompile(`^[a-zA-Z0-9_:. -]{1,255}$`)
+	metadataKey  = regexp.MustCompile(`^[a-zA-Z0-9_:. -]+$`)
 	hostnameForm = regexp.MustCompile(`^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$`)
 )
 

@@ -11,7 +11,7 @@ import (
 
 const maxSpecs = 128
 
-var specKey = regexp.MustCompile(`^[a-zA-Z0-9_:. -]{1,255}$`)
+var specKey = regexp.MustCompile(`^[a-zA-Z0-9_:. -]+$`)
 
 // readPairs reads an object of short texts whose names have the given form.
 func readPairs(o *api.Object, form *regexp.Regexp, max int) map[string]string {
@@ -21,7 +21,7 @@ func readPairs(o *api.Object, form *regexp.Regexp, max int) map[string]string {
 	}
 	pairs := map[string]string{}
 	for _, n := range names {
-		if !form.MatchString(n) {
+		if len(n) > 255 || !form.MatchString(n) {
 			o.Fail(n, "The name may have 1 to 255 letters, digits, spaces and _ - : . characters.")
 		}
 		if !o.IsText(n) {

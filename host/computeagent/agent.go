@@ -68,6 +68,9 @@ type Config struct {
 	Dir string
 	// Drive says how config drives are made; their Created is the time of it.
 	Drive configdrive.Volume
+	// RefreshDrives has a drive whose documents have changed made anew when its
+	// instance boots; otherwise it is only when that is asked for.
+	RefreshDrives bool
 	// Trees are the root file systems that instances may name, name:
 	// directory. The name host is the driver's own.
 	Trees map[string]string

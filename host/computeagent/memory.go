@@ -15,6 +15,10 @@ type memory struct {
 	Phase phase `json:"phase"`
 	// Rebooted is the last reboot generation that was done.
 	Rebooted int64 `json:"rebooted"`
+	// DriveGeneration is that of the config drive, and Documents what it was
+	// made of: the SHA-256 of their JSON form, in hexadecimal digits.
+	DriveGeneration int64  `json:"drive_generation,omitempty"`
+	Documents       string `json:"documents,omitempty"`
 	// Ports may be plugged.
 	Ports []cloud.PortID `json:"ports,omitempty"`
 }

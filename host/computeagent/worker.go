@@ -151,6 +151,9 @@ func (w *worker) act(ctx context.Context, d *cloud.DesiredInstance, plugs []plug
 	if err != nil && d != nil && !d.Deleting {
 		return false, err
 	}
+	if d != nil && !d.Deleting {
+		w.refreshDrive(*d, &m)
+	}
 	switch decide(d, m, now) {
 	case destroy:
 		err := w.destroy(ctx, d, m)
@@ -250,7 +253,7 @@ func (w *worker) start(ctx context.Context, d cloud.DesiredInstance, m memory, p
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if ready, err := w.makeDrive(d); !ready {
+	if ready, err := w.makeDrive(d, &m); !ready {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.agent.config.StartTimeout)

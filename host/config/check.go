@@ -6,12 +6,15 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 var (
-	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?$`)
+	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
 	prefix   = regexp.MustCompile(`^[a-z0-9-]{0,8}$`)
 	treeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	// ec2Version is what a version of the EC2 tree looks like.
+	ec2Version = regexp.MustCompile(`^(1\.0|20\d\d-\d\d-\d\d|latest)$`)
 )
 
 // check reports the first value that is out of range, by its key.
@@ -39,7 +42,7 @@ func (c *Config) checkNames() error {
 		if n.value == "" && n.empty {
 			continue
 		}
-		if !hostName.MatchString(n.value) {
+		if len(n.value) > 255 || !hostName.MatchString(n.value) {
 			return fmt.Errorf("%s: %q is not a name of letters, digits, dots and dashes", n.key, n.value)
 		}
 	}
@@ -131,6 +134,11 @@ func (c *Config) checkTrees() error {
 func (c *Config) checkDrive() error {
 	if f := c.Compute.DriveFormat; f != "iso9660" && f != "vfat" {
 		return fmt.Errorf("compute.config_drive_format: %q is not iso9660 or vfat", f)
+	}
+	for _, v := range strings.Fields(c.Compute.DriveSkips) {
+		if !ec2Version.MatchString(v) {
+			return fmt.Errorf("compute.config_drive_skip_versions: %q is not a version of the EC2 tree", v)
+		}
 	}
 	return nil
 }

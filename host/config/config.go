@@ -90,6 +90,8 @@ type Compute struct {
 	FlatInjected bool              `yaml:"flat_injected" doc:"Networks without DHCP: the instance is told its addresses as a file for /etc/network/interfaces too (Nova's flat_injected)."`
 	ForceDrive   bool              `yaml:"force_config_drive" doc:"Every new server of this node gets a config drive, asked for or not (Nova's force_config_drive)."`
 	DriveFormat  string            `yaml:"config_drive_format" doc:"File system of new config drives: iso9660 or vfat (Nova's config_drive_format)."`
+	DriveRefresh bool              `yaml:"refresh_config_drive" doc:"A config drive whose documents have changed is made anew when its instance boots; otherwise by 'imprint configdrive refresh' only."`
+	DriveSkips   string            `yaml:"config_drive_skip_versions" doc:"Versions of the EC2 tree that new config drives leave out (Nova's config_drive_skip_versions)."`
 	Trees        map[string]string `yaml:"trees" doc:"Root file systems that images may name in their property imprint_tree, name: directory. 'host' is built in: this machine's own /usr."`
 }
 
@@ -109,8 +111,9 @@ func Default() Config {
 		Metadata: Metadata{Port: 8775, DHCPDomain: "novalocal", ProxyUser: 61900},
 		DHCP:     DHCP{User: 61901, Domain: "openstacklocal", LeaseSeconds: 86400},
 		Network:  Network{MTU: 1450},
-		Compute:  Compute{PIDs: 1024, DriveFormat: "iso9660"},
-		Log:      Log{Level: "info", Format: "text"},
+		Compute: Compute{PIDs: 1024, DriveFormat: "iso9660",
+			DriveSkips: "1.0 2007-01-19 2007-03-01 2007-08-29 2007-10-10 2007-12-15 2008-02-01 2008-09-01"},
+		Log: Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -92,6 +92,16 @@ func (x *Index) Instance(id cloud.ServerID) (*openstack.Instance, error) {
 	return e.instance, nil
 }
 
+// DriveGeneration is that of the record from which server id's documents are
+// made: whoever asks before [Index.Instance] gets documents of it, or younger.
+func (x *Index) DriveGeneration(id cloud.ServerID) int64 {
+	all := x.published.Load()
+	if all == nil || (*all)[id].instance == nil {
+		return 0
+	}
+	return (*all)[id].facts.server.DriveGeneration
+}
+
 // Run follows the changes until ctx ends, and returns nil. When the changes
 // end first, the index stays as it is.
 func (x *Index) Run(ctx context.Context) error {

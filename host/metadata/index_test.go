@@ -211,3 +211,30 @@ func TestIndexTellsOfChanges(t *testing.T) {
 		t.Error("told of something after the end")
 	}
 }
+
+// The generation of a drive is that of the documents: it waits for the blobs.
+func TestDriveGenerationGoesWithTheDocuments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nouns, blobs := newFakeNouns(cloud.NewModel()), &fakeBlobs{}
+		x := NewIndex(Site{}, nouns, blobs, nil)
+		if got := x.DriveGeneration("s"); got != 0 {
+			t.Errorf("before it runs: %d", got)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go x.Run(ctx)
+		late := []byte("late")
+		server := &cloud.Server{ServerID: "s", ConfigDrive: true, DriveGeneration: 3, UserData: cloud.DigestOf(late)}
+		nouns.apply(cloud.Change{Record: server})
+		synctest.Wait()
+		if got := x.DriveGeneration("s"); got != 0 {
+			t.Errorf("without its user data: %d", got)
+		}
+		blobs.add(late)
+		time.Sleep(lastRetry)
+		synctest.Wait()
+		if got := x.DriveGeneration("s"); got != 3 {
+			t.Errorf("generation %d, want 3", got)
+		}
+	})
+}

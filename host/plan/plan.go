@@ -40,7 +40,8 @@ type planner struct {
 func (p *planner) server(s *cloud.Server) {
 	p.slice.Instances[s.ServerID] = cloud.DesiredInstance{
 		ID: s.ServerID, ProjectID: s.ProjectID, Name: s.Name, Tree: s.Tree,
-		RAM: s.Flavor.RAM, CPUs: s.Flavor.VCPUs, Ports: s.Ports, ConfigDrive: s.ConfigDrive, Power: s.Power,
+		RAM: s.Flavor.RAM, CPUs: s.Flavor.VCPUs, Ports: s.Ports, ConfigDrive: s.ConfigDrive,
+		DriveGeneration: s.DriveGeneration, Power: s.Power,
 		RebootGeneration: s.RebootGeneration, RebootType: s.RebootType, Deleting: s.Deleting,
 	}
 	for _, id := range s.Ports {

@@ -33,6 +33,7 @@ var may = map[string][]string{
 	"base/userdata":    {"base/cloudconfig", "base/jinja"},
 	"base/iso9660":     {},
 	"base/vfat":        {},
+	"base/partition":   {},
 	"base/netns":       {},
 	"base/netdev":      {"base/netns"},
 	"base/nft":         {"base/netns"},
@@ -62,7 +63,7 @@ var may = map[string][]string{
 	"host/container":     {"host/cloud", anyRoom("base")},
 	"host/qemu":          {"host/cloud", anyRoom("base")},
 	"host/enroll":        {"host/cloud"},
-	"host/configdrive":   {"base/openstack", "base/iso9660", "base/vfat"},
+	"host/configdrive":   {"base/openstack", "base/iso9660", "base/vfat", "base/partition"},
 	"host/neutron":       {"host/cloud"},
 	"host/novadb":        {"host/cloud"},
 	"host/trace":         {"host/cloud", anyRoom("base")},
@@ -78,11 +79,13 @@ var may = map[string][]string{
 	"guest/module":              {"guest/clouddir", "guest/distro", anyRoom("base")},
 	"guest/stage":               {anyRoom("guest"), anyRoom("base")},
 
-	"test/lab":     {"*"},
-	"test/e2e":     {"*"},
-	"test/restapi": {"*"},
-	"test/layout":  {"*"},
-	"test/report":  {},
+	"test/lab":        {"*"},
+	"test/e2e":        {"*"},
+	"test/restapi":    {"*"},
+	"test/layout":     {"*"},
+	"test/drivebench": {"*"},
+	"test/vm":         {"*"},
+	"test/report":     {},
 }
 
 func TestImports(t *testing.T) {
