@@ -27,7 +27,7 @@ func (i *Instance) Drive(random io.Reader) ([]DriveFile, error) {
 	for _, name := range append(versionNames(), Latest) {
 		v, _ := ParseVersion(name)
 		for _, doc := range i.documents(v) {
-			if doc == namePassword {
+			if doc == namePassword || doc == nameVendorData && i.VendorData.off {
 				continue
 			}
 			body, err := i.driveDocument(doc, v, random)
@@ -54,8 +54,7 @@ func (i *Instance) driveEC2() []DriveFile {
 
 func (i *Instance) driveDocument(name string, v Version, random io.Reader) ([]byte, error) {
 	if name != nameMetaData {
-		d, err := i.document(name, v, random)
-		return d.Body, err
+		return i.document(name).Body, nil
 	}
 	m, err := i.MetaData(v, random)
 	if err != nil {

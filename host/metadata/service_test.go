@@ -21,7 +21,7 @@ const someID = cloud.ServerID("cc8f7f24-498d-4e21-a549-f3771c3e5189")
 
 func someService(t *testing.T, log *slog.Logger) *Service {
 	t.Helper()
-	s, err := NewService(fixed{someID: {UUID: string(someID), ProjectID: "p", Hostname: "c1"}}, goldenSecret, log)
+	s, err := NewService(NewFixture(&openstack.Instance{UUID: string(someID), ProjectID: "p", Hostname: "c1"}), goldenSecret, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestUnavailableSaysWhen(t *testing.T) {
 }
 
 func TestNoServiceWithoutSecret(t *testing.T) {
-	if _, err := NewService(fixed{}, "", nil); err == nil {
+	if _, err := NewService(NewFixture(), "", nil); err == nil {
 		t.Error("a service without a secret")
 	}
 }
@@ -156,7 +156,7 @@ func FuzzService(f *testing.F) {
 	f.Add("GET", "/openstack/latest/meta_data.json", "text/html", "10.0.0.1", "p", true)
 	f.Add("POST", "/openstack/latest/password", "*/*;q=0.1", "::ffff:1.2.3.4", "p", true)
 	f.Add("BREW", "//ec2/../latest/%2e%2e", "a/b;q=9", "junk", "", false)
-	s, err := NewService(fixed{someID: {UUID: string(someID), ProjectID: "p"}}, goldenSecret, nil)
+	s, err := NewService(NewFixture(&openstack.Instance{UUID: string(someID), ProjectID: "p"}), goldenSecret, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func FuzzService(f *testing.F) {
 }
 
 func BenchmarkMetaData(b *testing.B) {
-	s, err := NewService(fixed{someID: {UUID: string(someID), ProjectID: "p"}}, goldenSecret, nil)
+	s, err := NewService(NewFixture(&openstack.Instance{UUID: string(someID), ProjectID: "p"}), goldenSecret, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,0 +1,63 @@
+package metadata
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// Limits of the listener. A request and its body must have arrived, and its
+// answer gone, within these times; more connections than that wait.
+const (
+	grace          = 5 * time.Second
+	headerTimeout  = 10 * time.Second
+	requestTimeout = 15 * time.Second
+	answerTimeout  = 60 * time.Second // beyond that of dynamic vendor data
+	idleTimeout    = 60 * time.Second
+	maxHeader      = 16 << 10
+	maxConnections = 1 << 15
+)
+
+// Run serves l until ctx ends, drains for some seconds, and returns nil. It
+// closes l.
+func (s *Service) Run(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	address := l.Addr()
+	l = netutil.LimitListener(l, maxConnections)
+	if s.tls != nil {
+		l = tls.NewListener(l, s.tls)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve %s: %w", address, err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("shut down", "address", address.String(), "error", err)
+	}
+	err := server.Close()
+	<-failed
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close %s: %w", address, err)
+	}
+	return nil
+}
