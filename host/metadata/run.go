@@ -25,18 +25,16 @@ const (
 	maxConnections = 1 << 15
 )
 
+func limit(s *http.Server) {
+	s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = headerTimeout, requestTimeout, answerTimeout, idleTimeout
+	s.MaxHeaderBytes = maxHeader
+}
+
 // Run serves l until ctx ends, drains for some seconds, and returns nil. It
 // closes l.
 func (s *Service) Run(ctx context.Context, l net.Listener) error {
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      answerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	server := &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	limit(server)
 	address := l.Addr()
 	l = netutil.LimitListener(l, maxConnections)
 	if s.tls != nil {
