@@ -133,11 +133,12 @@ func (i *Instance) lookupOpenStack(tokens []string, now time.Time) (Document, er
 // api/metadata/base.py, lookup.
 func versionList(now time.Time) Document {
 	names := versionNames()
+	all := len(names)
 	if today := now.UTC().Format(time.DateOnly); !now.IsZero() {
 		names = slices.DeleteFunc(names, func(v string) bool { return v > today })
 	}
 	d := text(strings.Join(append(names, Latest), "\n"))
-	d.Passing = true
+	d.Passing = len(names) < all
 	return d
 }
 

@@ -22,11 +22,11 @@ type Site struct {
 	// Addresses keeps an index of fixed addresses, which the modes of trust
 	// other than [TrustSigned] need.
 	Addresses bool
-	// CacheBytes bounds the rendered documents; 0 is 64 MiB.
+	// CacheBytes bounds the rendered documents; 0 is 256 MiB.
 	CacheBytes int
 }
 
-const defaultCache = 64 << 20
+const defaultCache = 256 << 20
 
 func (s Site) cacheBytes() int {
 	if s.CacheBytes == 0 {
