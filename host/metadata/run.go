@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -40,6 +41,11 @@ func (s *Service) Run(ctx context.Context, l net.Listener) error {
 	if s.tls != nil {
 		l = tls.NewListener(l, s.tls)
 	}
+	logging, stopLog := context.WithCancel(context.WithoutCancel(ctx))
+	var logged sync.WaitGroup
+	logged.Go(func() { s.access.run(logging) })
+	defer logged.Wait()
+	defer stopLog()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {

@@ -11,20 +11,10 @@ import (
 	"net/http"
 	"time"
 
-	"imprint/base/daemon"
 	"imprint/base/openstack"
-	"imprint/host/cloud"
 )
 
-const (
-	retryAfter = 2 // seconds
-	maxLogPath = 256
-	maxLogVerb = 32
-	// What one server may cause in the log: a burst of lines, and then so
-	// many a second.
-	logRate  = 2
-	logBurst = 200
-)
+const retryAfter = 2 // seconds
 
 // Options say what a service works with.
 type Options struct {
@@ -46,8 +36,8 @@ type Options struct {
 	Metrics *Metrics
 	// TLS is nil for plain HTTP.
 	TLS *tls.Config
-	// Log gets a line for each request; nil discards. What one instance causes
-	// in it is bounded.
+	// Log gets a line for each request, written by [Service.Run]; nil discards.
+	// What one instance causes in it is bounded.
 	Log *slog.Logger
 }
 
@@ -63,7 +53,7 @@ type Service struct {
 	metrics      *Metrics
 	tls          *tls.Config
 	log          *slog.Logger
-	lines        *daemon.Buckets
+	access       *accessLog
 	random       io.Reader
 	now          func() time.Time
 	root, health *page
@@ -87,13 +77,14 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		instances: o.Instances, cache: cacheOf(o.Instances), trust: o.Trust, signatures: newSignatures(o.Secret),
 		forwardedFor: o.ForwardedFor, passwords: o.Passwords, vendor: o.Vendor, metrics: o.Metrics, tls: o.TLS,
-		log: orDiscard(o.Log), lines: daemon.NewBuckets(logRate, logBurst), random: rand.Reader, now: time.Now,
+		log: orDiscard(o.Log), random: rand.Reader, now: time.Now,
 		root:   newPage(openstack.Root()),
 		health: newPage(openstack.Document{Type: openstack.TypeText, Body: []byte("OK")}),
 	}
 	if s.metrics == nil {
 		s.metrics = NewMetrics()
 	}
+	s.access = newAccessLog(s.log, s.metrics.unlogged.Inc)
 	return s, nil
 }
 
@@ -120,26 +111,12 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.page, a.fault = nil, f
 	}
 	status, n := a.write(w, r)
-	s.metrics.request(r.URL.Path, status, s.now().Sub(begin))
+	took := s.now().Sub(begin)
+	s.metrics.request(r.URL.Path, status, took)
 	if f != nil {
 		s.metrics.refusals.WithLabelValues(f.reason).Inc()
 	}
-	s.logRequest(r, a.id, status, n)
-}
-
-func (s *Service) logRequest(r *http.Request, id cloud.ServerID, status, n int) {
-	if !s.log.Enabled(r.Context(), slog.LevelInfo) {
-		return
-	}
-	if !s.lines.Spend(string(id)) {
-		s.metrics.unlogged.Inc()
-		return
-	}
-	s.log.LogAttrs(r.Context(), slog.LevelInfo, "metadata request",
-		slog.String("trace_id", cloud.TraceID(one(r.Header, headerTraceParent))),
-		slog.String("server_id", string(id)), slog.String("method", r.Method[:min(len(r.Method), maxLogVerb)]),
-		slog.String("path", r.URL.Path[:min(len(r.URL.Path), maxLogPath)]),
-		slog.Int("status", status), slog.Int("bytes", n))
+	s.access.add(line{a.id, one(r.Header, headerTraceParent), r.Method, r.URL.Path, status, n, took})
 }
 
 // answer says also which server asked, "" when that is not proven.

@@ -81,6 +81,7 @@ func TestProviderMode(t *testing.T) {
 			t.Errorf("%s: %d %q, want %d %q", name, status, host, c.status, c.host)
 		}
 	}
+	s.access.flush()
 	for _, hidden := range []string{goldenSecret, right, cloud.Signature("x", "lb")} {
 		if strings.Contains(log.String(), hidden) {
 			t.Errorf("the log has %.20q", hidden)
@@ -168,6 +169,10 @@ func TestFailingRunHidesSecrets(t *testing.T) {
 		if got[0] != got[1] {
 			t.Errorf("%s: %d, want %d", name, got[0], got[1])
 		}
+	}
+	s.access.flush()
+	if !strings.Contains(log.String(), "/openstack/latest/password") {
+		t.Error("the log has nothing to search")
 	}
 	for _, hidden := range []string{goldenSecret, right, "deadbeef", "hunter2"} {
 		if strings.Contains(log.String(), hidden) {
