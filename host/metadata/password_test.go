@@ -147,3 +147,42 @@ func TestPasswordIsSetOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestPasswordsThroughTheAPI(t *testing.T) {
+	answers := map[string]int{"s": http.StatusNoContent, "set": http.StatusConflict, "none": http.StatusNotFound, "broken": http.StatusInternalServerError}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Auth-Token") != "renewed" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		id, ok := strings.CutPrefix(strings.TrimSuffix(r.URL.Path, "/os-server-password"), "/v2.1/servers/")
+		if !ok || r.Method != http.MethodPost {
+			t.Errorf("%s %s", r.Method, r.URL.Path)
+		}
+		w.WriteHeader(answers[id])
+	}))
+	t.Cleanup(server.Close)
+	p := APIPasswords{ComputeURL: server.URL + "/v2.1", Tokens: renewing{}, Client: server.Client()}
+	for id, want := range map[cloud.ServerID]cloud.Kind{"set": cloud.Conflict, "none": cloud.NotFound, "broken": cloud.Unavailable} {
+		if err := p.SetPassword(t.Context(), id, "x"); cloud.KindOf(err) != want {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if err := p.SetPassword(t.Context(), "s", "x"); err != nil {
+		t.Error(err)
+	}
+	p.ComputeURL = "http://127.0.0.1:1"
+	if err := p.SetPassword(t.Context(), "s", "x"); cloud.KindOf(err) != cloud.Unavailable {
+		t.Errorf("nobody answers: %v", err)
+	}
+}
+
+// renewing gives a token that is refused until it is renewed.
+type renewing struct{}
+
+func (renewing) Token(_ context.Context, renew bool) (string, error) {
+	if renew {
+		return "renewed", nil
+	}
+	return "old", nil
+}

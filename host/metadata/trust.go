@@ -70,9 +70,11 @@ func (s *Service) bySignature(h http.Header) (asker, *fault) {
 	if one(h, headerProvider) != "" {
 		return asker{}, forbidden("provider")
 	}
-	for _, name := range []string{cloud.HeaderInstanceID, cloud.HeaderInstanceSignature, cloud.HeaderTenantID} {
-		if len(h[http.CanonicalHeaderKey(name)]) == 0 {
-			return asker{}, badRequest("missing header", name+" header is missing from request.")
+	for _, need := range [...][2]string{
+		{headerInstanceID, cloud.HeaderInstanceID}, {headerInstanceSignature, cloud.HeaderInstanceSignature}, {headerTenantID, cloud.HeaderTenantID},
+	} {
+		if len(h[need[0]]) == 0 {
+			return asker{}, badRequest("missing header", need[1]+" header is missing from request.")
 		}
 	}
 	id := one(h, headerInstanceID)
