@@ -92,7 +92,9 @@ func (n *node) metadata(l net.Listener) ([]daemon.Task, error) {
 	log := n.part("metadata")
 	site := metadata.Site{Domain: n.conf.Metadata.DHCPDomain, VendorData: openstack.VendorData{}, FlatInjected: n.conf.Compute.FlatInjected}
 	n.index = metadata.NewIndex(site, n.store, n.blobs, log)
-	service, err := metadata.NewService(n.index, n.secrets.metadata, log)
+	service, err := metadata.New(metadata.Options{
+		Instances: n.index, Secret: n.secrets.metadata, Passwords: metadata.StoredPasswords(n.store), Log: log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("metadata service: %w", err)
 	}
