@@ -8,14 +8,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"imprint/base/openstack"
 )
 
 // Metrics counts what a service does, for Prometheus. Safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
+	usual    map[string]prometheus.Counter // requests with status 200, by class of path
 	latency  prometheus.Histogram
 	refusals *prometheus.CounterVec
 	unlogged prometheus.Counter
@@ -46,6 +45,10 @@ func NewMetrics() *Metrics {
 		}, []string{"target", "result"}),
 	}
 	m.registry.MustRegister(m.requests, m.latency, m.refusals, m.unlogged, m.vendor)
+	m.usual = map[string]prometheus.Counter{}
+	for _, class := range pathClasses() {
+		m.usual[class] = m.requests.WithLabelValues(class, "200")
+	}
 	return m
 }
 
@@ -69,26 +72,27 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 func (m *Metrics) request(path string, status int, took time.Duration) {
-	m.requests.WithLabelValues(pathClass(path), statusText(status)).Inc()
+	class := pathClass(path)
+	if status == http.StatusOK {
+		m.usual[class].Inc()
+	} else {
+		m.requests.WithLabelValues(class, strconv.Itoa(status)).Inc()
+	}
 	m.latency.Observe(took.Seconds())
 }
 
-func statusText(status int) string {
-	switch status {
-	case http.StatusOK:
-		return "200"
-	case http.StatusNotFound:
-		return "404"
-	}
-	return strconv.Itoa(status)
+// pathClasses lists what [pathClass] returns.
+func pathClasses() []string {
+	return []string{"root", "ec2", "openstack", "content",
+		"meta_data.json", "user_data", "password", "vendor_data.json", "vendor_data2.json", "network_data.json"}
 }
 
-// pathClass is one of few names, whatever clients ask for.
+// pathClass is one of few names, whatever clients ask for; path is clean.
 func pathClass(path string) string {
-	if openstack.IsRoot(path) {
+	if path == "/" {
 		return "root"
 	}
-	rest, found := strings.CutPrefix(openstack.Clean(path), "/openstack")
+	rest, found := strings.CutPrefix(path, "/openstack")
 	if !found || rest != "" && rest[0] != '/' {
 		return "ec2"
 	}

@@ -105,25 +105,25 @@ func cacheOf(i Instances) *cache {
 
 // ServeHTTP answers r. Every method counts as GET, but for the password.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	begin := s.now()
-	a, f := s.answer(r)
+	begin, path := s.now(), openstack.Clean(r.URL.Path)
+	a, f := s.answer(r, path, begin)
 	if f != nil {
 		a.page, a.fault = nil, f
 	}
 	status, n := a.write(w, r)
 	took := s.now().Sub(begin)
-	s.metrics.request(r.URL.Path, status, took)
+	s.metrics.request(path, status, took)
 	if f != nil {
 		s.metrics.refusals.WithLabelValues(f.reason).Inc()
 	}
 	s.access.add(line{a.id, one(r.Header, headerTraceParent), r.Method, r.URL.Path, status, n, took})
 }
 
-// answer says also which server asked, "" when that is not proven.
+// answer answers for a path in its clean form, and says also which server asked, "" when that is not proven.
 // nova: api/metadata/handler.py.
-func (s *Service) answer(r *http.Request) (answer, *fault) {
+func (s *Service) answer(r *http.Request, path string, now time.Time) (answer, *fault) {
 	switch {
-	case openstack.IsRoot(r.URL.Path):
+	case path == "/":
 		return answer{page: s.root}, nil
 	case r.URL.Path == "/healthcheck":
 		return answer{page: s.health}, nil
@@ -132,7 +132,7 @@ func (s *Service) answer(r *http.Request) (answer, *fault) {
 	if f != nil {
 		return answer{id: who.id}, f
 	}
-	p, err := who.told.page(openstack.Request{Path: r.URL.Path, Peer: who.peer, Now: s.now()}, s.cache)
+	p, err := who.told.page(openstack.Request{Path: path, Peer: who.peer, Now: now}, s.cache)
 	if err != nil {
 		return answer{id: who.id}, notFound("no document")
 	}

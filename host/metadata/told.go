@@ -57,9 +57,9 @@ func newPage(d openstack.Document) *page {
 // pageCost is what a page takes beside its body and its path, in bytes.
 const pageCost = 256
 
-// page finds a document. What it rendered for the first time counts in c.
+// page finds a document by its clean path. What it rendered for the first time
+// counts in c.
 func (t *Told) page(r openstack.Request, c *cache) (*page, error) {
-	r.Path = openstack.Clean(r.Path)
 	t.mu.Lock()
 	p := t.pages[r.Path]
 	t.mu.Unlock()
