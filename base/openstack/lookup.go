@@ -90,7 +90,7 @@ func (i *Instance) lookupEC2(tokens []string, peer netip.Addr) (Document, error)
 	}
 	n := i.ec2Tree(version, peer)
 	for _, t := range tokens[1:] {
-		if n, ok = n.dir[t]; !ok {
+		if n, ok = n.find(t); !ok {
 			return Document{}, ErrNoDocument
 		}
 	}
