@@ -3,6 +3,7 @@ package metadata
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"imprint/base/daemon"
@@ -10,8 +11,10 @@ import (
 )
 
 const (
-	maxLogPath = 256
+	maxLogPath = 256 // bytes
 	maxLogVerb = 32
+	// A trace's header is of one length. W3C Trace Context 1, 3.2.
+	maxLogTrace = 55
 	// What one server may cause in the log: a burst of lines, and then so
 	// many a second.
 	logRate  = 2
@@ -53,12 +56,23 @@ func (a *accessLog) add(l line) {
 		a.skipped()
 		return
 	}
-	l.method, l.path = l.method[:min(len(l.method), maxLogVerb)], l.path[:min(len(l.path), maxLogPath)]
+	l.method, l.path = clip(l.method, maxLogVerb), clip(l.path, maxLogPath)
+	if len(l.trace) > maxLogTrace {
+		l.trace = "" // none
+	}
 	select {
 	case a.queue <- l:
 	default:
 		a.skipped()
 	}
+}
+
+// clip returns the first n bytes of s, and lets go of the others.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.Clone(s[:n])
 }
 
 // run writes lines until ctx ends, and then those that still wait. It looks

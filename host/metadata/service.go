@@ -119,8 +119,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.access.add(line{a.id, one(r.Header, headerTraceParent), r.Method, r.URL.Path, status, n, took})
 }
 
-// answer answers for a path in its clean form, and says also which server asked, "" when that is not proven.
-// nova: api/metadata/handler.py.
+// answer answers for a path in its clean form. It says also which server asked,
+// "" when that is not proven. nova: api/metadata/handler.py.
 func (s *Service) answer(r *http.Request, path string, now time.Time) (answer, *fault) {
 	switch {
 	case path == "/":
