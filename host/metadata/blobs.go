@@ -49,20 +49,7 @@ func (b *blobs) release(e *entry) {
 	}
 }
 
-// missing lists the blobs that servers wait for.
-func (b *blobs) missing() []cloud.Digest {
-	if len(b.waiting) == 0 {
-		return nil
-	}
-	var missing []cloud.Digest
-	for d, one := range b.held {
-		if !one.loaded {
-			missing = append(missing, d)
-		}
-	}
-	return missing
-}
-
+// load reads a blob that is held.
 func (b *blobs) load(d cloud.Digest) error {
 	data, err := b.from.ReadAll(d, MaxUserData)
 	if err != nil {

@@ -92,25 +92,27 @@ func (x *Index) touch(m *cloud.Model, r cloud.Record, touched map[cloud.ServerID
 // load reads blobs and publishes the servers that waited for them; it reports
 // whether none waits on.
 func (x *Index) load() bool {
-	failed := false
+	failed := map[cloud.Digest]bool{}
 	var next []*entry
-	for _, d := range x.blobs.missing() {
-		if err := x.blobs.load(d); err != nil {
-			x.log.Warn("user data or file not read", "digest", string(d), "error", err)
-			failed = true
-		}
-	}
 	for id := range x.blobs.waiting {
-		if e := x.entries[id]; e != nil {
-			if e = newEntry(e.facts, &x.blobs); e.loaded {
-				next = append(next, e)
+		e := x.entries[id]
+		for _, d := range e.facts.blobs() {
+			if _, loaded := x.blobs.get(d); loaded || failed[d] {
+				continue
 			}
+			if err := x.blobs.load(d); err != nil {
+				x.log.Warn("user data or file not read", "server_id", id, "error", err)
+				failed[d] = true
+			}
+		}
+		if e = newEntry(e.facts, &x.blobs); e.loaded {
+			next = append(next, e)
 		}
 	}
 	if len(next) > 0 {
 		x.publish(next, nil)
 	}
-	return !failed
+	return len(failed) == 0
 }
 
 // publish makes next what is told. Run alone calls it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -192,5 +193,18 @@ func BenchmarkMetaData(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+// TestFewAllocations: a request to the handler takes a handful of allocations,
+// its line in the log included.
+func TestFewAllocations(t *testing.T) {
+	s := someService(t, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	for _, path := range []string{"/latest/meta-data/hostname", "/openstack/latest/meta_data.json", "/openstack/latest/network_data.json"} {
+		r := signed(path)
+		var w nowhere
+		if n := testing.AllocsPerRun(1000, func() { s.ServeHTTP(&w, r) }); n > 6 && !raced { // the detector lets pools forget
+			t.Errorf("%s: %.0f allocations", path, n)
+		}
 	}
 }
