@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"imprint/base/daemon"
 	"imprint/host/cloud"
 )
 
@@ -39,20 +38,23 @@ type line struct {
 type accessLog struct {
 	log     *slog.Logger
 	queue   chan line
-	share   *daemon.Buckets
+	unknown allowance // of all requests whose sender is not proven
 	skipped func()
 }
 
 func newAccessLog(log *slog.Logger, skipped func()) *accessLog {
-	return &accessLog{log: log, queue: make(chan line, logQueue), share: daemon.NewBuckets(logRate, logBurst), skipped: skipped}
+	return &accessLog{log: log, queue: make(chan line, logQueue), skipped: skipped}
 }
 
-// add does not wait.
-func (a *accessLog) add(l line) {
+// add does not wait. share is that of the server, nil when it is not proven.
+func (a *accessLog) add(l line, share *allowance, now time.Time) {
 	if !a.log.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
-	if !a.share.Spend(string(l.server)) {
+	if share == nil {
+		share = &a.unknown
+	}
+	if !share.spend(now) {
 		a.skipped()
 		return
 	}

@@ -13,6 +13,7 @@ import (
 // answer is a whole response: a page, or a fault.
 type answer struct {
 	id    cloud.ServerID // who asked; "" when that is not proven
+	share *allowance     // of the log; nil when nothing is known of who asked
 	page  *page
 	seed  *seed // of a page with one; it goes back when it is written
 	fault *fault

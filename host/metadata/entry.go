@@ -13,6 +13,7 @@ type entry struct {
 	data   map[cloud.Digest][]byte // what it was given; nil for nothing
 	loaded bool                    // data has all of it
 	told   atomic.Pointer[Told]
+	lines  allowance
 }
 
 func newEntry(f facts, b *blobs) *entry {
@@ -37,7 +38,7 @@ func (e *entry) tell(site *siteData, c *cache) *Told {
 		old.used.Store(true)
 		return old
 	}
-	t := &Told{instance: e.facts.instance(site.Site, e.data), site: site}
+	t := &Told{instance: e.facts.instance(site.Site, e.data), site: site, lines: &e.lines}
 	t.owner.forget = func() { e.told.CompareAndSwap(t, nil) }
 	if !e.told.CompareAndSwap(old, t) {
 		t.owner.gone = true // of two that are made at once one is kept

@@ -72,7 +72,7 @@ func NewFixture(instances ...*openstack.Instance) *Fixture {
 }
 
 func (f *Fixture) put(i *openstack.Instance) {
-	f.instances[cloud.ServerID(i.UUID)] = &Told{instance: i}
+	f.instances[cloud.ServerID(i.UUID)] = &Told{instance: i, lines: &allowance{}}
 }
 
 func (f *Fixture) read(path string, vendor openstack.VendorData) error {

@@ -111,12 +111,13 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.page, a.fault = nil, f
 	}
 	status, n := a.write(w, r)
-	took := s.now().Sub(begin)
+	end := s.now()
+	took := end.Sub(begin)
 	s.metrics.request(path, status, took)
 	if f != nil {
 		s.metrics.refusals.WithLabelValues(f.reason).Inc()
 	}
-	s.access.add(line{a.id, one(r.Header, headerTraceParent), r.Method, r.URL.Path, status, n, took})
+	s.access.add(line{a.id, one(r.Header, headerTraceParent), r.Method, r.URL.Path, status, n, took}, a.share, end)
 }
 
 // answer answers for a path in its clean form. It says also which server asked,
@@ -130,13 +131,14 @@ func (s *Service) answer(r *http.Request, path string, now time.Time) (answer, *
 	}
 	who, f := s.identify(r)
 	if f != nil {
-		return answer{id: who.id}, f
+		return who.answer(), f
 	}
 	p, err := who.told.page(openstack.Request{Path: path, Peer: who.peer, Now: now}, s.cache)
+	a := who.answer()
 	if err != nil {
-		return answer{id: who.id}, notFound("no document")
+		return a, notFound("no document")
 	}
-	a := answer{id: who.id, page: p}
+	a.page = p
 	switch {
 	case p.Seed > 0:
 		if a.seed, err = newSeed(s.random); err != nil {

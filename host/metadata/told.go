@@ -32,7 +32,8 @@ type Instances interface {
 // first asked for. Safe for concurrent use.
 type Told struct {
 	instance *openstack.Instance
-	site     *siteData // that it was made with
+	site     *siteData  // that it was made with
+	lines    *allowance // of the server, which outlives this
 
 	used  atomic.Bool // since the cache last looked
 	mu    sync.Mutex

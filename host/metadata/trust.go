@@ -52,6 +52,14 @@ type asker struct {
 	peer netip.Addr // may be invalid
 }
 
+// answer is an empty one to a.
+func (a asker) answer() answer {
+	if a.told == nil {
+		return answer{id: a.id}
+	}
+	return answer{id: a.id, share: a.told.lines}
+}
+
 // identify finds out who asks. The asker has an id when that is proven, even
 // if nothing is known of it.
 func (s *Service) identify(r *http.Request) (asker, *fault) {
