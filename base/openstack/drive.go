@@ -31,7 +31,7 @@ func (i *Instance) Drive(random io.Reader, skip []string) ([]DriveFile, error) {
 	for _, name := range append(versionNames(), Latest) {
 		v, _ := ParseVersion(name)
 		for _, doc := range i.documents(v) {
-			if doc == namePassword {
+			if doc == namePassword || doc == nameVendorData && i.VendorData.off {
 				continue
 			}
 			body := same[doc]
@@ -67,8 +67,7 @@ func (i *Instance) driveEC2(skip []string) []DriveFile {
 
 func (i *Instance) driveDocument(name string, v Version, random io.Reader) ([]byte, error) {
 	if name != nameMetaData {
-		d, err := i.document(name, v, random)
-		return d.Body, err
+		return i.document(name).Body, nil
 	}
 	m, err := i.MetaData(v, random)
 	if err != nil {

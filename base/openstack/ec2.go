@@ -1,37 +1,53 @@
 package openstack
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// node is a place in the EC2 tree: a leaf with a body, or a directory.
+// node is a place in the EC2 tree: a leaf with a body, or a directory, whose
+// dir is not nil.
 type node struct {
 	body []byte
-	dir  map[string]node
+	dir  []child
 	// label stands for the node in its parent's listing; "" is the name, with a
 	// slash after a directory's.
 	label string
 }
 
-func leaf(text string) node { return node{body: []byte(text)} }
+// child is a node by its name; a directory has few, in any order.
+type child struct {
+	name string
+	node
+}
 
-func dir(children map[string]node) node { return node{dir: children} }
+func leaf(name, text string) child { return child{name, node{body: []byte(text)}} }
+
+func dir(name string, children ...child) child { return child{name, node{dir: children}} }
+
+func (n node) find(name string) (node, bool) {
+	for _, c := range n.dir {
+		if c.name == name {
+			return c.node, true
+		}
+	}
+	return node{}, false
+}
 
 // listing has no newline at its end. nova: api/metadata/base.py, ec2_md_print.
 func (n node) listing() string {
-	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(n.dir)) {
-		switch child := n.dir[name]; {
-		case child.label != "":
-			lines = append(lines, child.label)
-		case child.dir != nil:
-			lines = append(lines, name+"/")
+	sorted := slices.SortedFunc(slices.Values(n.dir), func(a, b child) int { return strings.Compare(a.name, b.name) })
+	lines := make([]string, 0, len(sorted))
+	for _, c := range sorted {
+		switch {
+		case c.label != "":
+			lines = append(lines, c.label)
+		case c.dir != nil:
+			lines = append(lines, c.name+"/")
 		default:
-			lines = append(lines, name)
+			lines = append(lines, c.name)
 		}
 	}
 	return strings.Join(lines, "\n")
@@ -45,66 +61,67 @@ func (i *Instance) ec2Tree(version string, peer netip.Addr) node {
 	if !local.IsValid() {
 		local = peer
 	}
-	m := map[string]node{
-		"ami-id":            leaf(i.EC2.ImageID),
-		"ami-launch-index":  leaf(strconv.Itoa(i.LaunchIndex)),
-		"ami-manifest-path": leaf("FIXME"),
-		"instance-id":       leaf(i.EC2.InstanceID),
-		"hostname":          leaf(i.Hostname),
-		"local-ipv4":        leaf(addrText(local)),
-		"reservation-id":    leaf(i.EC2.ReservationID),
-		"security-groups":   leaf(strings.Join(i.EC2.SecurityGroups, "\n")),
-	}
+	m := make([]child, 0, 20) // as many as there are at most
+	m = append(m,
+		leaf("ami-id", i.EC2.ImageID),
+		leaf("ami-launch-index", strconv.Itoa(i.LaunchIndex)),
+		leaf("ami-manifest-path", "FIXME"),
+		leaf("instance-id", i.EC2.InstanceID),
+		leaf("hostname", i.Hostname),
+		leaf("local-ipv4", addrText(local)),
+		leaf("reservation-id", i.EC2.ReservationID),
+		leaf("security-groups", strings.Join(i.EC2.SecurityGroups, "\n")),
+	)
 	if i.Key != nil {
-		key := dir(map[string]node{"openssh-key": leaf(i.Key.Data)})
+		key := dir("0", leaf("openssh-key", i.Key.Data))
 		key.label = "0=" + i.Key.Name
-		m["public-keys"] = dir(map[string]node{"0": key})
+		m = append(m, dir("public-keys", key))
 	}
-	i.addLater(m, version)
-	tree := map[string]node{"meta-data": dir(m)}
+	m = i.addLater(m, version)
+	tree := dir("", dir("meta-data", m...))
 	if i.UserData != nil {
-		tree["user-data"] = node{body: i.UserData}
+		tree.dir = append(tree.dir, child{"user-data", node{body: i.UserData}})
 	}
-	return dir(tree)
+	return tree.node
 }
 
 // addLater adds what versions after the first one added.
-func (i *Instance) addLater(m map[string]node, version string) {
+func (i *Instance) addLater(m []child, version string) []child {
 	has := ec2Has(version)
 	if has(ec2Hostnames) {
-		m["local-hostname"] = leaf(i.Hostname)
-		m["public-hostname"] = leaf(i.Hostname)
-		m["public-ipv4"] = leaf("")
+		public := ""
 		if len(i.EC2.PublicIPs) > 0 {
-			m["public-ipv4"] = leaf(i.EC2.PublicIPs[0].String())
+			public = i.EC2.PublicIPs[0].String()
 		}
+		m = append(m, leaf("local-hostname", i.Hostname), leaf("public-hostname", i.Hostname), leaf("public-ipv4", public))
 	}
 	if has(ec2Type) {
-		m["instance-type"] = leaf(i.EC2.InstanceType)
+		m = append(m, leaf("instance-type", i.EC2.InstanceType))
 	}
 	if has(ec2Devices) {
-		m["block-device-mapping"] = blockDevices(i.EC2.BlockDevices)
+		m = append(m, i.blockDevices())
 		if i.EC2.KernelID != "" {
-			m["kernel-id"] = leaf(i.EC2.KernelID)
+			m = append(m, leaf("kernel-id", i.EC2.KernelID))
 		}
 		if i.EC2.RamdiskID != "" {
-			m["ramdisk-id"] = leaf(i.EC2.RamdiskID)
+			m = append(m, leaf("ramdisk-id", i.EC2.RamdiskID))
 		}
 	}
 	if has(ec2Placement) {
-		m["placement"] = dir(map[string]node{"availability-zone": leaf(i.AvailabilityZone)})
+		m = append(m, dir("placement", leaf("availability-zone", i.AvailabilityZone)))
 	}
 	if has(ec2Action) {
-		m["instance-action"] = leaf("none")
+		m = append(m, leaf("instance-action", "none"))
 	}
+	return m
 }
 
-func blockDevices(mapping map[string]string) node {
-	children := map[string]node{}
-	for name, device := range mapping {
-		children[name] = leaf(device)
+func (i *Instance) blockDevices() child {
+	children := make([]child, 0, len(i.EC2.BlockDevices))
+	for name, device := range i.EC2.BlockDevices {
+		children = append(children, leaf(name, device))
 	}
-	return dir(children)
+	return dir("block-device-mapping", children...)
 }
 
 // addrText is "" for no address.

@@ -21,12 +21,22 @@ type Instance struct {
 	Key *Key `json:"key,omitempty"`
 	// UserData is nil for an instance without; empty data is data.
 	UserData []byte `json:"user_data,omitzero"`
+	// Password is what the instance set as its password, usually encrypted for
+	// its key pair; "" while it has set none.
+	Password string `json:"password,omitempty"`
 	// VendorData is the site's static vendor data.
 	VendorData VendorData `json:"vendor_data,omitzero"`
+	// ImageID and BootRoles are told to dynamic vendor data alone: the image's
+	// UUID, and the roles of who launched the instance with commas between.
+	ImageID   string `json:"image_id,omitempty"`
+	BootRoles string `json:"boot_roles,omitempty"`
 	// Ports in the order of the NICs.
-	Ports         []Port   `json:"ports,omitempty"`
-	Devices       []Device `json:"devices,omitempty"`
-	DedicatedCPUs []int    `json:"dedicated_cpus,omitempty"`
+	Ports []Port `json:"ports,omitempty"`
+	// CompleteNetwork has network_data.json tell all of the ports, not only
+	// what Nova tells.
+	CompleteNetwork bool     `json:"complete_network,omitempty"`
+	Devices         []Device `json:"devices,omitempty"`
+	DedicatedCPUs   []int    `json:"dedicated_cpus,omitempty"`
 	// EC2 holds what only the EC2 tree tells.
 	EC2 EC2 `json:"ec2"`
 	// Files and AdminPass are told by the config drive alone. The files keep
@@ -80,8 +90,28 @@ type Port struct {
 	// instance (nova.conf flat_injected); it is used where DHCP is off.
 	Injected bool `json:"injected,omitempty"`
 	// Subnets that the port has an address on. As in Nova only the first of
-	// each address family is told.
+	// each address family is told, but for [Instance.CompleteNetwork].
 	Subnets []Subnet `json:"subnets,omitempty"`
+	// Bond and VLAN are told with [Instance.CompleteNetwork] alone: the NICs
+	// that make up the port, and the port that it is a sub-port of. Nil for
+	// none.
+	Bond *Bond `json:"bond,omitempty"`
+	VLAN *VLAN `json:"vlan,omitempty"`
+}
+
+// Bond is a port made of several NICs.
+type Bond struct {
+	Mode string   `json:"mode"`  // 802.3ad, active-backup …
+	MACs []string `json:"links"` // hardware addresses of the NICs
+	// MIIMon is in milliseconds, 0 for the system's default.
+	MIIMon     int    `json:"miimon,omitempty"`
+	HashPolicy string `json:"xmit_hash_policy,omitempty"`
+}
+
+// VLAN makes a port one of the sub-ports of a trunk.
+type VLAN struct {
+	ID     int    `json:"segmentation_id"` // 1 to 4094
+	Parent string `json:"parent"`          // the ID of the trunk's own port
 }
 
 // Subnet is one of a port's subnets with the port's addresses on it.
@@ -96,6 +126,9 @@ type Subnet struct {
 	DNS         []netip.Addr  `json:"dns,omitempty"`
 	Routes      []SubnetRoute `json:"routes,omitempty"`
 	Addrs       []netip.Addr  `json:"addrs,omitempty"`
+	// Providers are the metadata providers (load balancers) that the network
+	// is connected to; no document has them.
+	Providers []string `json:"advanced_service_providers,omitempty"`
 }
 
 // SubnetRoute is a host route of a subnet.

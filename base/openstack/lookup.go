@@ -2,12 +2,12 @@ package openstack
 
 import (
 	"errors"
-	"io"
 	"net/netip"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // ErrNoDocument says that an instance has no document at a path.
@@ -24,9 +24,17 @@ const (
 type Document struct {
 	Type string // the Content-Type
 	Body []byte // not to be changed
-	// Password marks the document that alone can be written. It is empty: the
-	// instance's own password is not among the values here.
+	// Seed is where in Body the SeedLen characters of random_seed begin; 0 in a
+	// document without. They are to be filled in anew for each request.
+	Seed int
+	// Password marks the document that alone can be written.
 	Password bool
+	// Vendor marks vendor_data2.json, where the answers of dynamic targets
+	// stand beside the static data that Body has.
+	Vendor bool
+	// Passing says that the document depends on more than its instance and its
+	// path, so that another request may get another.
+	Passing bool
 }
 
 // Request is what a document depends on besides its instance.
@@ -37,25 +45,26 @@ type Request struct {
 	// Peer is the address that asks; it stands in for local-ipv4 of an instance
 	// without an IPv4 address. It may be invalid.
 	Peer netip.Addr
-	// Random is the source of random_seed.
-	Random io.Reader
+	// Now hides later versions of the OpenStack tree from its list; they can
+	// still be asked for. The zero time hides none.
+	Now time.Time
 }
 
 // IsRoot reports whether p is the path of the list of EC2 versions, the one
 // document that does not depend on who asks. nova: api/metadata/handler.py.
-func IsRoot(p string) bool { return clean(p) == "/" }
+func IsRoot(p string) bool { return Clean(p) == "/" }
 
 // Root returns that list.
 func Root() Document { return text(strings.Join(append(EC2Versions(), Latest), "\n")) }
 
-// Lookup returns the document at r.Path. The error is [ErrNoDocument], or one
-// of r.Random. A path without a tree's name belongs to the EC2 tree.
+// Lookup returns the document at r.Path. The error is [ErrNoDocument]. A path
+// without a tree's name belongs to the EC2 tree.
 // nova: api/metadata/base.py, lookup. Where Nova's look-up crashes (below a
 // leaf) there is no document here.
 func (i *Instance) Lookup(r Request) (Document, error) {
-	tokens := strings.Split(strings.TrimPrefix(clean(r.Path), "/"), "/")
+	tokens := strings.Split(strings.TrimPrefix(Clean(r.Path), "/"), "/")
 	if tokens[0] == "openstack" {
-		return i.lookupOpenStack(tokens[1:], r.Random)
+		return i.lookupOpenStack(tokens[1:], r.Now)
 	}
 	if tokens[0] == "ec2" || tokens[0] == "" {
 		tokens = tokens[1:]
@@ -63,7 +72,13 @@ func (i *Instance) Lookup(r Request) (Document, error) {
 	return i.lookupEC2(tokens, r.Peer)
 }
 
-func clean(p string) string { return path.Clean("/" + p) }
+// Clean returns the one form of all paths that mean the same document.
+func Clean(p string) string {
+	if strings.HasPrefix(p, "/") {
+		return path.Clean(p)
+	}
+	return path.Clean("/" + p)
+}
 
 func (i *Instance) lookupEC2(tokens []string, peer netip.Addr) (Document, error) {
 	if len(tokens) == 0 {
@@ -75,19 +90,20 @@ func (i *Instance) lookupEC2(tokens []string, peer netip.Addr) (Document, error)
 	}
 	n := i.ec2Tree(version, peer)
 	for _, t := range tokens[1:] {
-		if n, ok = n.dir[t]; !ok {
+		if n, ok = n.find(t); !ok {
 			return Document{}, ErrNoDocument
 		}
 	}
 	if n.dir != nil {
 		return text(n.listing()), nil
 	}
-	return Document{Type: TypeText, Body: n.body}, nil
+	passing := tokens[len(tokens)-1] == "local-ipv4" && !i.firstIPv4().IsValid()
+	return Document{Type: TypeText, Body: n.body, Passing: passing}, nil
 }
 
-func (i *Instance) lookupOpenStack(tokens []string, random io.Reader) (Document, error) {
+func (i *Instance) lookupOpenStack(tokens []string, now time.Time) (Document, error) {
 	if len(tokens) == 0 {
-		return versionList(), nil
+		return versionList(now), nil
 	}
 	if tokens[0] == "content" {
 		return i.content(tokens[1:])
@@ -104,11 +120,26 @@ func (i *Instance) lookupOpenStack(tokens []string, random io.Reader) (Document,
 	if name != nameNetworkData && !slices.Contains(i.documents(v), name) {
 		return Document{}, ErrNoDocument
 	}
-	return i.document(name, v, random)
+	if name == nameVendorData && i.VendorData.off {
+		return Document{}, ErrNoDocument
+	}
+	if name == nameMetaData {
+		return i.seeded(v), nil
+	}
+	return i.document(name), nil
 }
 
-func versionList() Document {
-	return text(strings.Join(append(versionNames(), Latest), "\n"))
+// versionList hides the versions that lie in the future. nova:
+// api/metadata/base.py, lookup.
+func versionList(now time.Time) Document {
+	names := versionNames()
+	all := len(names)
+	if today := now.UTC().Format(time.DateOnly); !now.IsZero() {
+		names = slices.DeleteFunc(names, func(v string) bool { return v > today })
+	}
+	d := text(strings.Join(append(names, Latest), "\n"))
+	d.Passing = len(names) < all
+	return d
 }
 
 func versionNames() []string {
@@ -149,21 +180,19 @@ func (i *Instance) documents(v Version) []string {
 	return names
 }
 
-func (i *Instance) document(name string, v Version, random io.Reader) (Document, error) {
+// document is one that is the same in all versions that have it.
+func (i *Instance) document(name string) Document {
 	switch name {
-	case nameMetaData:
-		m, err := i.MetaData(v, random)
-		return Document{Type: TypeJSON, Body: m.Encode()}, err
 	case nameUserData:
-		return Document{Type: TypeText, Body: i.UserData}, nil
+		return Document{Type: TypeText, Body: i.UserData}
 	case namePassword:
-		return Document{Type: TypeHTML, Password: true}, nil
+		return Document{Type: TypeHTML, Body: []byte(i.Password), Password: true}
 	case nameVendorData:
-		return Document{Type: TypeJSON, Body: i.VendorData.Encode()}, nil
+		return Document{Type: TypeJSON, Body: i.VendorData.Encode()}
 	case nameNetworkData:
-		return Document{Type: TypeText, Body: i.NetworkData().Encode()}, nil
+		return Document{Type: TypeText, Body: i.NetworkData().Encode()}
 	default:
-		return Document{Type: TypeJSON, Body: i.VendorData.Encode2()}, nil
+		return Document{Type: TypeJSON, Body: i.VendorData.Encode2(), Vendor: true}
 	}
 }
 

@@ -1,6 +1,7 @@
 package openstack
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -48,6 +49,39 @@ func (m MetaData) Encode() []byte { return encode(m) }
 
 const seedBytes = 512
 
+// SeedLen is the number of characters of random_seed.
+const SeedLen = (seedBytes + 2) / 3 * 4
+
+// NewSeed fills seed, SeedLen characters long, with what a random_seed is: 512
+// bytes of random in base64. The error is that of random.
+func NewSeed(seed []byte, random io.Reader) error {
+	var raw [seedBytes]byte
+	if _, err := io.ReadFull(random, raw[:]); err != nil {
+		return fmt.Errorf("random seed: %w", err)
+	}
+	base64.StdEncoding.Encode(seed, raw[:])
+	return nil
+}
+
+// seeded is meta_data.json with a seed that is still to be filled in. No text
+// can hold an unescaped quote, and no key of that name follows.
+func (i *Instance) seeded(v Version) Document {
+	const key = `"random_seed": "`
+	m, _ := i.MetaData(v, zeros{}) // zeros never end
+	d := Document{Type: TypeJSON, Body: m.Encode()}
+	if m.RandomSeed != "" {
+		d.Seed = bytes.LastIndex(d.Body, []byte(key)) + len(key)
+	}
+	return d
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 // MetaData returns the instance's meta_data.json of version v. random is the
 // source of the seed; its error is returned.
 func (i *Instance) MetaData(v Version, random io.Reader) (MetaData, error) {
@@ -63,11 +97,11 @@ func (i *Instance) MetaData(v Version, random io.Reader) (MetaData, error) {
 		m.Keys = []Key{*i.Key}
 	}
 	if v.Has(Grizzly) {
-		seed := make([]byte, seedBytes)
-		if _, err := io.ReadFull(random, seed); err != nil {
-			return MetaData{}, fmt.Errorf("random seed: %w", err)
+		seed := make([]byte, SeedLen)
+		if err := NewSeed(seed, random); err != nil {
+			return MetaData{}, err
 		}
-		m.RandomSeed = base64.StdEncoding.EncodeToString(seed)
+		m.RandomSeed = string(seed)
 	}
 	if v.Has(Liberty) {
 		m.ProjectID = i.ProjectID

@@ -75,6 +75,9 @@ func (i *Instance) NetworkData() *NetworkData {
 	if len(i.Ports) == 0 {
 		return nil
 	}
+	if i.CompleteNetwork {
+		return completeNetwork(i.Ports)
+	}
 	n := &NetworkData{Links: []Link{}, Networks: []Network{}, Services: []Service{}}
 	for _, p := range i.Ports {
 		if len(p.Subnets) == 0 {
@@ -85,6 +88,13 @@ func (i *Instance) NetworkData() *NetworkData {
 		n.add(p, p.first(false))
 	}
 	return n
+}
+
+// addService appends what is not there yet.
+func (n *NetworkData) addService(s Service) {
+	if !slices.Contains(n.Services, s) {
+		n.Services = append(n.Services, s)
+	}
 }
 
 func (p Port) link() Link {
@@ -104,9 +114,7 @@ func (n *NetworkData) add(p Port, s *Subnet) {
 	}
 	n.Networks = append(n.Networks, network(fmt.Sprintf("network%d", len(n.Networks)), p, s))
 	for _, dns := range services(s) {
-		if !slices.Contains(n.Services, dns) {
-			n.Services = append(n.Services, dns)
-		}
+		n.addService(dns)
 	}
 }
 

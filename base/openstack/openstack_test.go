@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -142,7 +143,7 @@ func TestLookupPaths(t *testing.T) {
 		"/openstack/content":                  "none",
 		"/openstack/content/0000":             "none",
 		"/openstack/latest/latest":            "none",
-		"/openstack//":                        string(versionList().Body),
+		"/openstack//":                        string(versionList(time.Time{}).Body),
 		"/latest/meta-data/\x00":              "none",
 	} {
 		d, err := i.Lookup(Request{Path: path, Peer: peer})
@@ -158,7 +159,7 @@ func TestLookupPaths(t *testing.T) {
 
 func TestSeedSourceFails(t *testing.T) {
 	broken := errors.New("no entropy")
-	_, err := new(Instance).Lookup(Request{Path: "/openstack/latest/meta_data.json", Random: iotest.ErrReader(broken)})
+	_, err := new(Instance).MetaData(Grizzly, iotest.ErrReader(broken))
 	if !errors.Is(err, broken) {
 		t.Errorf("error %v, want the source's own", err)
 	}

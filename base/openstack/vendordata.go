@@ -15,36 +15,90 @@ import (
 // is the empty object. nova: api/metadata/vendordata_json.py.
 type VendorData struct {
 	compact string // in the form that reading and writing it with Python gives
+	off     bool
 }
+
+// NoVendorData is that of a site whose vendordata_providers name no static
+// data: vendor_data.json is listed and not found, vendor_data2.json has no
+// "static". nova: api/metadata/base.py, _vendor_data.
+func NoVendorData() VendorData { return VendorData{off: true} }
 
 // ParseVendorData reads vendor data from the site's file: one JSON object.
 // Its keys keep their order; of a repeated key the last value counts, at the
 // first one's place, as with Python.
 func ParseVendorData(b []byte) (VendorData, error) {
+	compact, err := rewrite(b)
+	if err != nil {
+		return VendorData{}, err
+	}
+	if !strings.HasPrefix(compact, "{") {
+		return VendorData{}, fmt.Errorf("vendor data: not a JSON object")
+	}
+	return VendorData{compact: compact}, nil
+}
+
+// rewrite returns one JSON value as reading and writing it with Python gives it.
+func rewrite(b []byte) (string, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	var out bytes.Buffer
 	if err := rewriteValue(d, &out); err != nil {
-		return VendorData{}, fmt.Errorf("vendor data: %w", err)
+		return "", fmt.Errorf("vendor data: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return VendorData{}, fmt.Errorf("vendor data: more than one JSON value")
+		return "", fmt.Errorf("vendor data: more than one JSON value")
 	}
-	if !bytes.HasPrefix(out.Bytes(), []byte("{")) {
-		return VendorData{}, fmt.Errorf("vendor data: not a JSON object")
-	}
-	return VendorData{compact: out.String()}, nil
+	return out.String(), nil
 }
 
 // Encode returns vendor_data.json.
 func (v VendorData) Encode() []byte { return pythonStyle(v.raw()) }
 
-// Encode2 returns vendor_data2.json: the same below "static", beside which the
-// answers of dynamic targets would stand.
-func (v VendorData) Encode2() []byte {
-	return encode(struct {
-		Static json.RawMessage `json:"static"`
-	}{v.raw()})
+// VendorAnswer is the answer of a dynamic target. Of the data only the JSON
+// value counts, which may be of any type.
+type VendorAnswer struct {
+	Name string
+	Data VendorValue
+}
+
+// VendorValue is a JSON value in the form that reading and writing it with
+// Python gives. The zero value is the empty object.
+type VendorValue struct{ compact string }
+
+// Size is that of the value in bytes.
+func (v VendorValue) Size() int { return len(v.compact) }
+
+// ParseVendorValue reads one JSON value of any type.
+func ParseVendorValue(b []byte) (VendorValue, error) {
+	compact, err := rewrite(b)
+	return VendorValue{compact}, err
+}
+
+// Encode2 returns vendor_data2.json: the same below "static", and beside it the
+// answers of dynamic targets. A name that is there already is left out.
+// nova: api/metadata/base.py, _vendor_data2.
+func (v VendorData) Encode2(answers ...VendorAnswer) []byte {
+	var b bytes.Buffer
+	seen := map[string]bool{}
+	add := func(name string, value json.RawMessage) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(quote(name))
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	if !v.off {
+		add("static", v.raw())
+	}
+	for _, a := range answers {
+		add(a.Name, VendorData{compact: a.Data.compact}.raw())
+	}
+	return pythonStyle([]byte("{" + b.String() + "}"))
 }
 
 // MarshalJSON returns the object.
@@ -141,6 +195,9 @@ func rewriteArray(d *json.Decoder, out *bytes.Buffer) error {
 	_, err := d.Token()
 	return err
 }
+
+// Quote returns s as a JSON string in the form that Python's json.dumps writes.
+func Quote(s string) []byte { return pythonStyle(quote(s)) }
 
 func quote(s string) []byte {
 	var b bytes.Buffer

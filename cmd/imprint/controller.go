@@ -161,9 +161,9 @@ func metadataSite(c config.Config) metadata.Site {
 	return metadata.Site{Domain: c.Metadata.DHCPDomain, VendorData: openstack.VendorData{}, FlatInjected: c.Compute.FlatInjected}
 }
 
-// addMetadata adds the metadata service.
-func (p *process) addMetadata(index *metadata.Index, secret string, l net.Listener) error {
-	service, err := metadata.NewService(index, secret, p.part("metadata"))
+// addMetadata adds the metadata service, in the mode in which agents sign.
+func (p *process) addMetadata(index *metadata.Index, secret string, passwords metadata.Passwords, l net.Listener) error {
+	service, err := metadata.New(metadata.Options{Instances: index, Secret: secret, Passwords: passwords, Log: p.part("metadata")})
 	if err != nil {
 		return fmt.Errorf("metadata service: %w", err)
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imprint/base/daemon"
 	"imprint/host/blob"
 	"imprint/host/cloud"
 	"imprint/host/config"
@@ -236,6 +239,7 @@ func (c *controller) addNodes(l net.Listener, authority *enroll.Authority, id *e
 	mux := http.NewServeMux()
 	mux.Handle("/enroll", authority.Handler())
 	mux.Handle("/renew", authority.Handler())
+	mux.Handle("POST /passwords/{id}", passwordHandler(storedPasswords(c), revoked))
 	mux.Handle("/blobs/", blob.Handler(c.blobs, blob.Access{Peer: peerName(revoked), Allow: mayReadBlobs}, c.part("blobs")))
 	c.feed.Source = planSource{nouns: c.store, index: c.index, joined: c.joined}
 	fed := newHandedConns(l.Addr())
@@ -286,26 +290,45 @@ func peerName(revoked *enroll.Revocations) func(tls.ConnectionState) (string, er
 // need with their slice.
 func mayReadBlobs(role string, _ cloud.Digest) bool { return role == string(enroll.Metadata) }
 
+// metadataOptions are the flags of serve metadata, besides those of all.
+type metadataOptions struct {
+	endpoints      []string
+	apiURL, listen string
+	files          []string // nova.conf
+	fixture        string
+}
+
 func serveMetadataCommand() *cobra.Command {
 	var flags processFlags
-	var endpoints []string
-	var apiURL, listen string
+	var o metadataOptions
 	c := &cobra.Command{
 		Use:   "metadata",
 		Short: "run the metadata service; any number of replicas answer alike",
 		Long: "Serve metadata answers metadata agents from memory. It reads the store and never writes to it, and gets\n" +
 			"user data from 'serve api'. The secret that it shares with the agents is secrets/metadata.secret in the\n" +
-			"state directory (Nova's metadata_proxy_shared_secret).",
-		Example: "  imprint serve metadata\n  imprint serve metadata --state-dir /var/lib/imprint-metadata-2 --listen 127.0.0.1:8785",
-		Args:    cobra.NoArgs,
+			"state directory (Nova's metadata_proxy_shared_secret).\n\n" +
+			"With --config-file it takes the settings of a nova.conf: trust, vendor data, TLS, listener and the secret.\n" +
+			"With --fixture it needs neither store nor state directory, and tells instances that are described in files\n" +
+			"(docs/metadata.md); without a nova.conf they are known by the address that they ask from.",
+		Example: "  imprint serve metadata\n  imprint serve metadata --state-dir /var/lib/imprint-metadata-2 --listen 127.0.0.1:8785\n" +
+			"  imprint serve metadata --config-file /etc/nova/nova.conf\n  imprint serve metadata --fixture instances --listen 127.0.0.1:8775",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serveMetadata(cmd.Context(), flags, endpoints, apiURL, listen)
+			if o.fixture != "" {
+				ctx, _, stop := daemon.Signals(cmd.Context())
+				defer stop()
+				log := logSetup{"info", cmp.Or(flags.logFormat, "text")}.logger()
+				return serveFixture(ctx, fixtureOptions{dir: o.fixture, files: o.files, listen: o.listen}, log)
+			}
+			return serveMetadata(cmd.Context(), flags, o)
 		},
 	}
 	flags.add(c, "/var/lib/imprint-metadata")
-	storeFlag(c, &endpoints)
-	apiFlag(c, &apiURL)
-	c.Flags().StringVar(&listen, "listen", "", "address and port, on a loopback address; over the configuration's metadata.port")
+	storeFlag(c, &o.endpoints)
+	apiFlag(c, &o.apiURL)
+	c.Flags().StringVar(&o.listen, "listen", "", "address and port; over the configuration's metadata.port, or nova.conf's metadata_listen and\nmetadata_listen_port")
+	c.Flags().StringArrayVar(&o.files, "config-file", nil, "nova.conf; may be given several times, the last one's options count")
+	c.Flags().StringVar(&o.fixture, "fixture", "", "directory with instances in files")
 	return c
 }
 
@@ -313,26 +336,31 @@ func apiFlag(c *cobra.Command, url *string) {
 	c.Flags().StringVar(url, "api", "https://127.0.0.1:6781", "address of 'serve api' for nodes")
 }
 
-func serveMetadata(ctx context.Context, flags processFlags, endpoints []string, apiURL, listen string) error {
+func serveMetadata(ctx context.Context, flags processFlags, o metadataOptions) error {
+	var nova *config.Nova
 	var at place
 	return setup{
 		command: "imprint serve metadata", flags: flags,
 		prepare: func(p *process) (err error) {
-			if at, err = metadataListen(p, listen); err != nil {
+			if nova, err = readNova(o.files, p.log); err != nil {
+				return err
+			}
+			if at, err = metadataListen(p, o.listen, nova); err != nil {
 				return err
 			}
 			return p.tryListen(at)
 		},
 		build: func(ctx context.Context, p *process) error {
-			id, err := p.identity(apiURL)
+			id, err := p.identity(o.apiURL)
 			if err != nil {
 				return err
 			}
-			secret, err := p.sharedSecret()
-			if err != nil {
-				return err
+			site := metadataSite(p.conf)
+			if nova != nil {
+				site = metadata.SiteOf(*nova)
 			}
-			index, err := p.openIndex(ctx, id, endpoints, apiURL)
+			api := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: id.ClientConfig(enroll.API), MaxIdleConnsPerHost: 4}}
+			index, err := p.openIndex(ctx, id, o, site, api)
 			if err != nil {
 				return err
 			}
@@ -343,30 +371,60 @@ func serveMetadata(ctx context.Context, flags processFlags, endpoints []string, 
 			p.ready = append(p.ready, index.Ready())
 			p.told = append(p.told, "address", l[0].Addr())
 			p.addTask("metadata index", index.Run)
-			return p.addMetadata(index, secret, l[0])
+			passwords := remotePasswords{apiURL: o.apiURL, client: api}
+			if nova == nil {
+				secret, err := p.sharedSecret()
+				if err != nil {
+					return err
+				}
+				return p.addMetadata(index, secret, passwords, l[0])
+			}
+			service, err := metadata.FromNova(*nova, index, passwords, p.part("metadata"))
+			if err != nil {
+				return err
+			}
+			p.addTask("metadata service", func(ctx context.Context) error { return service.Serve(ctx, l[0]) })
+			return nil
 		},
 	}.run(ctx)
 }
 
-// metadataListen is where the metadata service listens.
-func metadataListen(p *process, flag string) (place, error) {
-	if flag == "" {
+// readNova reads the settings of nova.conf files, nil where there are none.
+func readNova(files []string, log *slog.Logger) (*config.Nova, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	ini, err := config.LoadINI(files...)
+	if err != nil {
+		return nil, err
+	}
+	nova, err := config.ReadNova(ini, log)
+	return &nova, err
+}
+
+// metadataListen is where the metadata service listens. Without a nova.conf,
+// which may ask for TLS, that is a loopback address.
+func metadataListen(p *process, flag string, nova *config.Nova) (place, error) {
+	if flag == "" && nova == nil {
 		return metadataPlace(p.conf), nil
+	}
+	if flag == "" {
+		flag = nova.Listen
 	}
 	addr, err := net.ResolveTCPAddr("tcp", flag)
 	if err != nil || addr.Port == 0 {
 		return place{}, &usageError{fmt.Errorf("--listen: %q is not an address and a port", flag)}
 	}
-	if !addr.IP.IsLoopback() {
-		return place{}, &usageError{fmt.Errorf("--listen: %s is not a loopback address, and the service has no TLS", flag)}
+	if nova == nil && !addr.IP.IsLoopback() {
+		return place{}, &usageError{fmt.Errorf("--listen: %s is not a loopback address, and the service has no TLS without a nova.conf", flag)}
 	}
 	return place{"--listen", addr.IP.String(), addr.Port}, nil
 }
 
 // openIndex opens the store of another process, read-only, and the index over
 // it.
-func (p *process) openIndex(ctx context.Context, id *enroll.Identity, endpoints []string, apiURL string) (*metadata.Index, error) {
-	engine, err := p.openEngine(ctx, id, endpoints)
+func (p *process) openIndex(ctx context.Context, id *enroll.Identity, o metadataOptions, site metadata.Site, api *http.Client) (*metadata.Index, error) {
+	engine, err := p.openEngine(ctx, id, o.endpoints)
 	if err != nil {
 		return nil, err
 	}
@@ -375,10 +433,7 @@ func (p *process) openIndex(ctx context.Context, id *enroll.Identity, endpoints 
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
 	p.closers = append(p.closers, nouns.Close)
-	blobs := &blob.Remote{BaseURL: apiURL, Client: &http.Client{
-		Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: id.ClientConfig(enroll.API), MaxIdleConnsPerHost: 4},
-	}}
-	return metadata.NewIndex(metadataSite(p.conf), nouns, blobs, p.part("metadata")), nil
+	return metadata.NewIndex(site, nouns, &blob.Remote{BaseURL: o.apiURL, Client: api}, p.part("metadata")), nil
 }
 
 // sharedSecret reads the secret of metadata agents and services, which must be

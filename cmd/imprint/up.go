@@ -69,7 +69,7 @@ func buildAll(ctx context.Context, p *process, l []net.Listener) error {
 		return err
 	}
 	metadata := l[len(l)-1]
-	if err := p.addMetadata(c.index, secret, metadata); err != nil {
+	if err := p.addMetadata(c.index, secret, storedPasswords(c), metadata); err != nil {
 		return err
 	}
 	socket := p.dir.file(runDir, "feed.sock")

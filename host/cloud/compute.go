@@ -125,6 +125,16 @@ type Server struct {
 	SecurityGroups   []string `json:"security_groups,omitempty"`
 	ReservationID    string   `json:"reservation_id"`
 	LaunchIndex      int      `json:"launch_index"`
+	// BootRoles are the roles of who launched the server, with commas between:
+	// dynamic vendor data is told.
+	BootRoles string `json:"boot_roles,omitempty"`
+	// Password is what the instance set over the metadata service, usually
+	// encrypted for its key pair; "" while it has set none.
+	Password string `json:"password,omitempty"`
+	// Devices are those with a tag, and NICs with a VLAN of their own.
+	Devices []Device `json:"devices,omitempty"`
+	// DedicatedCPUs are the host's CPUs that are the server's alone, ascending.
+	DedicatedCPUs []int `json:"dedicated_cpus,omitempty"`
 	// Ports in the order of the NICs.
 	Ports []PortID `json:"ports"`
 	// Host is the node that the server runs on.
@@ -143,6 +153,23 @@ type Server struct {
 	Fault      string        `json:"fault,omitempty"`
 	DoneReboot int64         `json:"done_reboot,omitempty"`
 	LaunchedAt time.Time     `json:"launched_at"`
+}
+
+// Device is a piece of a server's hardware that its guest is to recognise.
+// nova: objects/virt_device_metadata.py.
+type Device struct {
+	VLAN      int    `json:"vlan,omitempty"`
+	VFTrusted *bool  `json:"vf_trusted,omitempty"`
+	Type      string `json:"type"` // nic, disk, share
+	MAC       string `json:"mac,omitempty"`
+	Serial    string `json:"serial,omitempty"`
+	Path      string `json:"path,omitempty"`
+	ShareID   string `json:"share_id,omitempty"`
+	Tag       string `json:"tag,omitempty"` // of a share: what it is mounted by
+	Bus       string `json:"bus"`           // pci, usb, scsi, ide, xen, none
+	Address   string `json:"address"`
+	// Tags are told when they are not nil.
+	Tags []string `json:"tags,omitzero"`
 }
 
 // InjectedFile is a personality file: written into the system once per instance.

@@ -26,6 +26,7 @@ type Model struct {
 	onNetwork map[NetworkID]map[PortID]*Port
 	ofDevice  map[string]map[PortID]*Port
 	subnetsOf map[NetworkID]map[SubnetID]*Subnet
+	journal   journal
 }
 
 type networkAddr struct {
@@ -47,6 +48,7 @@ func NewModel() *Model {
 
 // Apply makes one change. Applying the same change again changes nothing.
 func (m *Model) Apply(c Change) {
+	m.journal.add(c)
 	switch r := c.Record.(type) {
 	case *Project:
 		set(m.Projects, r.ProjectID, r, c.Deleted)

@@ -39,12 +39,15 @@ type Subnet struct {
 	Gateway netip.Addr `json:"gateway"`
 	DHCP    bool       `json:"dhcp"`
 	// Pools are the ranges that addresses are taken from, both ends included.
-	Pools          []Range      `json:"pools"`
-	DNS            []netip.Addr `json:"dns,omitempty"`
-	HostRoutes     []Route      `json:"host_routes,omitempty"`
-	IPv6AddrMode   string       `json:"ipv6_address_mode,omitempty"`
-	IPv6RAMode     string       `json:"ipv6_ra_mode,omitempty"`
-	RevisionNumber int          `json:"revision_number"`
+	Pools        []Range      `json:"pools"`
+	DNS          []netip.Addr `json:"dns,omitempty"`
+	HostRoutes   []Route      `json:"host_routes,omitempty"`
+	IPv6AddrMode string       `json:"ipv6_address_mode,omitempty"`
+	IPv6RAMode   string       `json:"ipv6_ra_mode,omitempty"`
+	// ServiceProviders are the metadata providers (load balancers) that the
+	// network is connected to. neutron: advanced_service_providers.
+	ServiceProviders []string `json:"advanced_service_providers,omitempty"`
+	RevisionNumber   int      `json:"revision_number"`
 }
 
 // Range is a run of addresses, both ends included.
@@ -91,9 +94,27 @@ type Port struct {
 	DeviceOwner string    `json:"device_owner"`
 	// Host is the node that the port is plugged on; "" while unbound.
 	Host string `json:"host,omitempty"`
+	// SubPorts make the port the parent of a trunk. neutron: trunk_details.
+	SubPorts []SubPort `json:"sub_ports,omitempty"`
+	// Bond is nil for a port that is one NIC.
+	Bond *Bond `json:"bond,omitempty"`
 	// Up is what the node reported.
 	Up             bool `json:"up,omitempty"`
 	RevisionNumber int  `json:"revision_number"`
+}
+
+// SubPort is a port that its server reaches as a VLAN of another port.
+type SubPort struct {
+	PortID         PortID `json:"port_id"`
+	SegmentationID int    `json:"segmentation_id"` // VLAN, 1 to 4094
+}
+
+// Bond is a port made of several NICs, as of bare metal. ironic: portgroups.
+type Bond struct {
+	Mode       string `json:"mode"` // 802.3ad, active-backup …
+	Links      []MAC  `json:"links"`
+	MIIMon     int    `json:"miimon,omitempty"` // milliseconds
+	HashPolicy string `json:"xmit_hash_policy,omitempty"`
 }
 
 // FixedIP is an address of a port and the subnet that it is from.

@@ -36,8 +36,11 @@ func SignatureValid(secret string, id ServerID, sig string) bool {
 // TraceID returns the trace id in a [HeaderTraceParent] value, 32 hexadecimal
 // digits; "" when the value is not in order. W3C Trace Context 1, 3.2.
 func TraceID(parent string) string {
+	if len(parent) != 55 {
+		return ""
+	}
 	p := strings.Split(parent, "-")
-	if len(parent) != 55 || len(p) != 4 || p[0] != "00" || len(p[1]) != 32 || len(p[2]) != 16 || strings.Trim(parent, "0123456789abcdef-") != "" {
+	if len(p) != 4 || p[0] != "00" || len(p[1]) != 32 || len(p[2]) != 16 || strings.Trim(parent, "0123456789abcdef-") != "" {
 		return ""
 	}
 	return p[1]

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"strings"
 
 	"imprint/host/api"
 	"imprint/host/cloud"
@@ -61,7 +62,7 @@ func groupDocuments(names []string) []api.Document {
 func (r *Role) prepare(req *api.Request, form *serverForm) (*cloud.Server, error) {
 	s := &cloud.Server{ProjectID: req.Caller.ProjectID, UserID: req.Caller.UserID, Description: form.description,
 		Metadata: form.metadata, State: cloud.InstanceBuilding, Power: cloud.PowerOn,
-		ReservationID: newReservation()}
+		ReservationID: newReservation(), BootRoles: strings.Join(req.Caller.Roles, ",")}
 	var err error
 	r.store.View(func(m *cloud.Model) {
 		if err = r.resolve(m, req.Caller, form, s); err == nil {

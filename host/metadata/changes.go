@@ -1,11 +1,6 @@
 package metadata
 
-import (
-	"context"
-	"maps"
-
-	"imprint/host/cloud"
-)
+import "context"
 
 // Changes returns a channel that receives once at the start and then whenever
 // what some server is told may have changed since the last receive. It is
@@ -25,13 +20,7 @@ func (x *Index) Changes(ctx context.Context) <-chan struct{} {
 	return c
 }
 
-// publish makes next what is told, and has the watchers look if that is
-// anything new.
-func (x *Index) publish(next map[cloud.ServerID]entry) {
-	old := x.published.Swap(&next)
-	if old != nil && maps.EqualFunc(*old, next, func(a, b entry) bool { return a.instance == b.instance }) {
-		return
-	}
+func (x *Index) tellWatchers() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for c := range x.watchers {

@@ -3,7 +3,7 @@ package metadata
 import (
 	"context"
 	"log/slog"
-	"maps"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,67 +39,127 @@ const (
 	lastRetry  = time.Minute
 )
 
-// Index keeps what every server is told. [Index.Instance] is safe for
-// concurrent use; it never waits.
+// Index keeps what every server is told: of each server the records that its
+// documents are made of and the bytes that it was given; documents are
+// rendered on first use into a cache of [Site.CacheBytes]. A change costs as
+// much as the servers that it touches. It is safe for concurrent use; only
+// [Index.Run] waits.
 type Index struct {
-	site  Site
 	nouns Nouns
-	blobs Blobs
 	log   *slog.Logger
+	cache *cache
+	ready chan struct{}
+	site  atomic.Pointer[siteData]
+	lag   atomic.Int64 // nanoseconds
 
-	ready     chan struct{}
-	published atomic.Pointer[map[cloud.ServerID]entry] // nil until first filled
-	loaded    map[cloud.Digest][]byte                  // blobs; of Run alone
+	// Of Run alone.
+	blobs blobs
+	seen  uint64 // of the model's changes
+	users map[cloud.PortID]cloud.ServerID
 
-	mu       sync.Mutex
-	watchers map[chan struct{}]bool
-}
-
-// entry is a server's place in the index. instance is nil while one of the
-// server's blobs could not be read.
-type entry struct {
-	facts    facts
-	instance *openstack.Instance
+	mu        sync.RWMutex
+	filled    bool
+	entries   map[cloud.ServerID]*entry
+	addresses addresses
+	watchers  map[chan struct{}]bool
 }
 
 // NewIndex returns an index that is empty until [Index.Run] runs. A nil log
 // discards.
-func NewIndex(site Site, nouns Nouns, blobs Blobs, log *slog.Logger) *Index {
-	return &Index{
-		site: site, nouns: nouns, blobs: blobs, log: orDiscard(log),
-		ready: make(chan struct{}), loaded: map[cloud.Digest][]byte{}, watchers: map[chan struct{}]bool{},
+func NewIndex(site Site, nouns Nouns, from Blobs, log *slog.Logger) *Index {
+	x := &Index{
+		nouns: nouns, log: orDiscard(log), cache: newCache(site.cacheBytes()), ready: make(chan struct{}),
+		blobs: blobs{from: from, held: map[cloud.Digest]*blob{}},
+		users: map[cloud.PortID]cloud.ServerID{}, entries: map[cloud.ServerID]*entry{},
+		addresses: newAddresses(site.Addresses), watchers: map[chan struct{}]bool{},
 	}
+	x.site.Store(&siteData{Site: site})
+	return x
 }
 
 // Ready is closed when the index has been filled for the first time.
 func (x *Index) Ready() <-chan struct{} { return x.ready }
 
+// Lag is how long the last change took from its commit until it was told.
+func (x *Index) Lag() time.Duration { return time.Duration(x.lag.Load()) }
+
+// Len is the number of servers.
+func (x *Index) Len() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.entries)
+}
+
+// SetVendorData replaces the site's static vendor data.
+func (x *Index) SetVendorData(v openstack.VendorData) {
+	next := *x.site.Load()
+	next.VendorData = v
+	x.site.Store(&next)
+	x.tellWatchers()
+}
+
 // Instance returns what server id is told; it is shared and must not be
-// changed. The error is [cloud.ErrNotFound], or of kind [cloud.Unavailable]
-// while the index, or what the server was given, is not yet loaded.
+// changed. Errors are those of [Index.Told].
 func (x *Index) Instance(id cloud.ServerID) (*openstack.Instance, error) {
-	all := x.published.Load()
-	if all == nil {
-		return nil, cloud.Errorf(cloud.Unavailable, "The metadata is not loaded yet.")
+	t, err := x.Told(id)
+	if err != nil {
+		return nil, err
 	}
-	e, ok := (*all)[id]
+	return t.instance, nil
+}
+
+// Told meets [Instances]. The error is [cloud.ErrNotFound], or of kind
+// [cloud.Unavailable] while the index, or what the server was given, is not
+// yet loaded.
+func (x *Index) Told(id cloud.ServerID) (*Told, error) {
+	x.mu.RLock()
+	e, filled := x.entries[id], x.filled
+	x.mu.RUnlock()
 	switch {
-	case !ok:
+	case !filled:
+		return nil, notLoaded()
+	case e == nil:
 		return nil, cloud.ErrNotFound
-	case e.instance == nil:
+	case !e.loaded:
 		return nil, cloud.Errorf(cloud.Unavailable, "The user data and files of the instance are not loaded yet.")
 	}
-	return e.instance, nil
+	return e.tell(x.site.Load(), x.cache), nil
+}
+
+func (x *Index) documents() *cache { return x.cache }
+
+func notLoaded() error { return cloud.Errorf(cloud.Unavailable, "The metadata is not loaded yet.") }
+
+// At meets [Instances]; [Site.Addresses] is needed.
+func (x *Index) At(a netip.Addr) (cloud.ServerID, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if !x.filled {
+		return "", notLoaded()
+	}
+	return x.addresses.at(a)
+}
+
+// Behind meets [Instances]; [Site.Addresses] is needed.
+func (x *Index) Behind(provider string, a netip.Addr) (cloud.ServerID, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if !x.filled {
+		return "", notLoaded()
+	}
+	return x.addresses.behind(provider, a)
 }
 
 // DriveGeneration is that of the record from which server id's documents are
 // made: whoever asks before [Index.Instance] gets documents of it, or younger.
 func (x *Index) DriveGeneration(id cloud.ServerID) int64 {
-	all := x.published.Load()
-	if all == nil || (*all)[id].instance == nil {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	e := x.entries[id]
+	if e == nil || !e.loaded {
 		return 0
 	}
-	return (*all)[id].facts.server.DriveGeneration
+	return e.facts.server.DriveGeneration
 }
 
 // Run follows the changes until ctx ends, and returns nil. When the changes
@@ -128,82 +188,6 @@ func (x *Index) Run(ctx context.Context) error {
 		retry.Reset(pause)
 		pause = min(2*pause, lastRetry)
 	}
-}
-
-// refresh publishes the present state, and reports whether all blobs are
-// there. Servers with blobs to read follow those without.
-func (x *Index) refresh() bool {
-	var present []facts
-	x.nouns.View(func(m *cloud.Model) {
-		for _, s := range m.Servers {
-			present = append(present, factsOf(m, s))
-		}
-	})
-	old := map[cloud.ServerID]entry{}
-	if p := x.published.Load(); p != nil {
-		old = *p
-	} else {
-		defer close(x.ready)
-	}
-	next := make(map[cloud.ServerID]entry, len(present))
-	var waiting []facts
-	for _, f := range present {
-		e := old[f.server.ServerID]
-		if e.instance == nil || !e.facts.same(f) {
-			e = x.build(f)
-		}
-		if e.instance == nil {
-			waiting = append(waiting, f)
-		}
-		next[f.server.ServerID] = e
-	}
-	x.forget(present)
-	x.publish(next)
-	return len(waiting) == 0 || x.load(next, waiting)
-}
-
-// build makes f's entry; its instance is nil when a blob is not loaded.
-func (x *Index) build(f facts) entry {
-	for _, d := range f.blobs() {
-		if _, loaded := x.loaded[d]; !loaded {
-			return entry{facts: f}
-		}
-	}
-	return entry{f, f.instance(x.site, x.loaded)}
-}
-
-// load reads blobs and publishes the servers that waited for them.
-func (x *Index) load(present map[cloud.ServerID]entry, waiting []facts) bool {
-	failed := map[cloud.Digest]bool{}
-	next := maps.Clone(present)
-	for _, f := range waiting {
-		for _, d := range f.blobs() {
-			if _, loaded := x.loaded[d]; loaded || failed[d] {
-				continue
-			}
-			data, err := x.blobs.ReadAll(d, MaxUserData)
-			if err != nil {
-				failed[d] = true
-				x.log.Warn("user data or file not read", "server_id", f.server.ServerID, "waiting", len(waiting), "error", err)
-				continue
-			}
-			x.loaded[d] = data
-		}
-		next[f.server.ServerID] = x.build(f)
-	}
-	x.publish(next)
-	return len(failed) == 0
-}
-
-// forget drops blobs that no server needs any more.
-func (x *Index) forget(present []facts) {
-	used := make(map[cloud.Digest]bool, len(present))
-	for _, f := range present {
-		for _, d := range f.blobs() {
-			used[d] = true
-		}
-	}
-	maps.DeleteFunc(x.loaded, func(d cloud.Digest, _ []byte) bool { return !used[d] })
 }
 
 func orDiscard(log *slog.Logger) *slog.Logger {

@@ -113,7 +113,7 @@ func TestIndexFollows(t *testing.T) {
 		if _, err := x.Instance("s"); !errors.Is(err, cloud.ErrNotFound) {
 			t.Errorf("deleted server: %v", err)
 		}
-		if len(x.loaded) != 0 {
+		if len(x.blobs.held) != 0 {
 			t.Error("the deleted server's user data is kept")
 		}
 		close(nouns.changed)

@@ -3,147 +3,172 @@ package metadata
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
-	"strconv"
 	"time"
 
-	"imprint/base/daemon"
 	"imprint/base/openstack"
-	"imprint/host/api"
-	"imprint/host/cloud"
 )
 
-// Instances finds what a server is told. A miss is [cloud.ErrNotFound], an
-// error of kind [cloud.Unavailable] is worth a retry. Safe for concurrent use.
-type Instances interface {
-	Instance(cloud.ServerID) (*openstack.Instance, error)
+const retryAfter = 2 // seconds
+
+// Options say what a service works with.
+type Options struct {
+	Instances Instances
+	// Trust is how the service learns who asks; "" is [TrustSigned].
+	Trust Trust
+	// Secret is metadata_proxy_shared_secret. It is needed in all modes but
+	// [TrustAddress].
+	Secret string
+	// ForwardedFor believes X-Forwarded-For in the mode [TrustAddress]: only
+	// for a service that nobody but a proxy can reach.
+	ForwardedFor bool
+	// Passwords is nil where passwords cannot be kept; setting one is then
+	// answered 503.
+	Passwords Passwords
+	// Vendor asks the dynamic targets of vendor data; nil for none.
+	Vendor *Vendor
+	// Metrics counts; nil for nothing.
+	Metrics *Metrics
+	// TLS is nil for plain HTTP.
+	TLS *tls.Config
+	// Log gets a line for each request, written by [Service.Run]; nil discards.
+	// What one instance causes in it is bounded.
+	Log *slog.Logger
 }
 
-const (
-	grace       = 5 * time.Second
-	readTimeout = 10 * time.Second
-	retryAfter  = 2 // seconds
-	maxLogPath  = 256
-	maxLogVerb  = 32
-	// What one server may cause in the log: a burst of lines, and then so
-	// many a second.
-	logRate  = 2
-	logBurst = 200
-)
-
-// Service answers the requests of metadata agents. It is safe for concurrent
-// use.
+// Service answers the requests of instances. It is safe for concurrent use.
 type Service struct {
-	instances Instances
-	secret    string // never logged
-	random    io.Reader
-	log       *slog.Logger
-	lines     *daemon.Buckets
+	instances    Instances
+	cache        *cache
+	trust        Trust
+	signatures   *signatures // never logged
+	forwardedFor bool
+	passwords    Passwords
+	vendor       *Vendor
+	metrics      *Metrics
+	tls          *tls.Config
+	log          *slog.Logger
+	access       *accessLog
+	random       io.Reader
+	now          func() time.Time
+	root, health *page
 }
 
-// NewService returns the service in its mode service_metadata_proxy: secret is
+// New returns a service. A secret that is missing and an unknown mode are
+// errors.
+func New(o Options) (*Service, error) {
+	if o.Trust == "" {
+		o.Trust = TrustSigned
+	}
+	switch o.Trust {
+	case TrustAddress:
+	case TrustSigned, TrustProvider:
+		if o.Secret == "" {
+			return nil, errors.New("metadata service: no shared secret")
+		}
+	default:
+		return nil, fmt.Errorf("metadata service: %q is not a mode of trust", o.Trust)
+	}
+	s := &Service{
+		instances: o.Instances, cache: cacheOf(o.Instances), trust: o.Trust, signatures: newSignatures(o.Secret),
+		forwardedFor: o.ForwardedFor, passwords: o.Passwords, vendor: o.Vendor, metrics: o.Metrics, tls: o.TLS,
+		log: orDiscard(o.Log), random: rand.Reader, now: time.Now,
+		root:   newPage(openstack.Root()),
+		health: newPage(openstack.Document{Type: openstack.TypeText, Body: []byte("OK")}),
+	}
+	if s.metrics == nil {
+		s.metrics = NewMetrics()
+	}
+	s.access = newAccessLog(s.log, s.metrics.unlogged.Inc)
+	return s, nil
+}
+
+// NewService returns the service in its mode [TrustSigned]: secret is
 // metadata_proxy_shared_secret, without which nobody could be believed. A nil
 // log discards.
 func NewService(instances Instances, secret string, log *slog.Logger) (*Service, error) {
-	if secret == "" {
-		return nil, errors.New("metadata service: no shared secret")
-	}
-	return &Service{instances: instances, secret: secret, random: rand.Reader, log: orDiscard(log), lines: daemon.NewBuckets(logRate, logBurst)}, nil
+	return New(Options{Instances: instances, Secret: secret, Log: log})
 }
 
-// Run serves l until ctx ends, drains for some seconds, and returns nil.
-func (s *Service) Run(ctx context.Context, l net.Listener) error {
-	return api.Run(ctx, l, s, grace, s.log)
+// cacheOf is the cache that bounds the instances' documents.
+func cacheOf(i Instances) *cache {
+	if c, ok := i.(interface{ documents() *cache }); ok {
+		return c.documents()
+	}
+	return newCache(defaultCache)
 }
 
 // ServeHTTP answers r. Every method counts as GET, but for the password.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout)) // a recorder has none
-	id, a := s.answer(r)
-	n := a.write(w, r.Method)
-	if !s.lines.Spend(string(id)) {
-		return
+	begin, path := s.now(), openstack.Clean(r.URL.Path)
+	a, f := s.answer(r, path, begin)
+	if f != nil {
+		a.page, a.fault = nil, f
 	}
-	s.log.LogAttrs(r.Context(), slog.LevelInfo, "metadata request",
-		slog.String("trace_id", cloud.TraceID(r.Header.Get(cloud.HeaderTraceParent))),
-		slog.String("server_id", string(id)), slog.String("method", r.Method[:min(len(r.Method), maxLogVerb)]),
-		slog.String("path", r.URL.Path[:min(len(r.URL.Path), maxLogPath)]),
-		slog.Int("status", a.status), slog.Int("bytes", n))
+	status, n := a.write(w, r)
+	end := s.now()
+	took := end.Sub(begin)
+	s.metrics.request(path, status, took)
+	if f != nil {
+		s.metrics.refusals.WithLabelValues(f.reason).Inc()
+	}
+	s.access.add(line{a.id, one(r.Header, headerTraceParent), r.Method, r.URL.Path, status, n, took}, a.share, end)
 }
 
-// answer returns also which server asked, "" when that is not proven.
-// nova: api/metadata/handler.py.
-func (s *Service) answer(r *http.Request) (cloud.ServerID, answer) {
-	accept := r.Header.Get("Accept")
+// answer answers for a path in its clean form. It says also which server asked,
+// "" when that is not proven. nova: api/metadata/handler.py.
+func (s *Service) answer(r *http.Request, path string, now time.Time) (answer, *fault) {
 	switch {
-	case openstack.IsRoot(r.URL.Path):
-		return "", document(openstack.Root())
+	case path == "/":
+		return answer{page: s.root}, nil
 	case r.URL.Path == "/healthcheck":
-		return "", document(openstack.Document{Type: openstack.TypeText, Body: []byte("OK")})
+		return answer{page: s.health}, nil
 	}
-	id, f := s.verify(r.Header)
+	who, f := s.identify(r)
 	if f != nil {
-		return "", f.answer(r.Method, accept)
+		return who.answer(), f
 	}
-	d, f := s.lookup(id, r)
-	if f != nil {
-		return id, f.answer(r.Method, accept)
+	p, err := who.told.page(openstack.Request{Path: path, Peer: who.peer, Now: now}, s.cache)
+	a := who.answer()
+	if err != nil {
+		return a, notFound("no document")
 	}
-	return id, document(d)
-}
-
-func (s *Service) lookup(id cloud.ServerID, r *http.Request) (openstack.Document, *fault) {
-	i, err := s.instances.Instance(id)
-	if cloud.KindOf(err) == cloud.Unavailable {
-		return openstack.Document{}, unavailable(err.Error())
-	}
-	if err != nil || i.ProjectID != one(r.Header, cloud.HeaderTenantID) {
-		return openstack.Document{}, notFound()
-	}
-	peer, _ := netip.ParseAddr(one(r.Header, cloud.HeaderForwardedFor)) // junk is no address
-	d, err := i.Lookup(openstack.Request{Path: r.URL.Path, Peer: peer.Unmap(), Random: s.random})
+	a.page = p
 	switch {
-	case errors.Is(err, openstack.ErrNoDocument):
-		return openstack.Document{}, notFound()
-	case err != nil:
-		s.log.Error("no random bytes", "server_id", id, "error", err)
-		return openstack.Document{}, unavailable("There are no random bytes.")
-	case d.Password:
-		return d, password(r)
+	case p.Seed > 0:
+		if a.seed, err = newSeed(s.random); err != nil {
+			s.log.Error("no random bytes", "server_id", who.id, "error", err)
+			return a, unavailable("random", "There are no random bytes.")
+		}
+	case p.Password && r.Method != http.MethodGet:
+		return s.posted(a, r, who)
+	case p.Vendor && s.vendor != nil:
+		return s.vendorPage(a, r.Context(), who)
 	}
-	return d, nil
+	return a, nil
 }
 
-// answer is a whole response.
-type answer struct {
-	status int
-	kind   string // Content-Type
-	body   []byte
-	retry  bool
+// posted answers what is no GET of the password: with nothing, as Nova does.
+func (s *Service) posted(a answer, r *http.Request, who asker) (answer, *fault) {
+	if f := s.setPassword(r, who.id, who.told.instance.Password); f != nil {
+		return a, f
+	}
+	a.page = newPage(openstack.Document{Type: openstack.TypeHTML})
+	return a, nil
 }
 
-func document(d openstack.Document) answer {
-	return answer{status: http.StatusOK, kind: d.Type, body: d.Body}
-}
-
-// write returns the number of bytes of the body that were written.
-func (a answer) write(w http.ResponseWriter, method string) int {
-	w.Header().Set("Content-Type", a.kind)
-	if a.retry {
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+// vendorPage puts the answers of the dynamic targets beside the static data.
+func (s *Service) vendorPage(a answer, ctx context.Context, who asker) (answer, *fault) {
+	answers, err := s.vendor.Answers(ctx, who.told.instance)
+	if err != nil {
+		return a, unavailable("vendor data", "The vendor data is not available now.")
 	}
-	if method != http.MethodHead {
-		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-	}
-	w.WriteHeader(a.status)
-	if method == http.MethodHead {
-		return 0
-	}
-	n, _ := w.Write(a.body) // a client that left is no concern of ours
-	return n
+	body := who.told.instance.VendorData.Encode2(answers...)
+	a.page = newPage(openstack.Document{Type: openstack.TypeJSON, Body: body})
+	return a, nil
 }

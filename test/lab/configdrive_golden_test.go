@@ -5,9 +5,11 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,16 +24,6 @@ import (
 
 // captured are the instances of a real Nova, by their names.
 type captured map[string]*openstack.Instance
-
-// Instance meets metadata.Instances.
-func (c captured) Instance(id cloud.ServerID) (*openstack.Instance, error) {
-	for _, i := range c {
-		if i.UUID == string(id) {
-			return i, nil
-		}
-	}
-	return nil, cloud.ErrNotFound
-}
 
 func capturedInstances(t *testing.T) captured {
 	t.Helper()
@@ -78,7 +70,7 @@ func built(t *testing.T, v configdrive.Volume, i *openstack.Instance) *configdri
 // the answer of the metadata service.
 func TestDriveAndServiceOfCapturedInstances(t *testing.T) {
 	instances := capturedInstances(t)
-	service, err := metadata.NewService(instances, hopSecret, nil)
+	service, err := metadata.NewService(metadata.NewFixture(slices.Collect(maps.Values(instances))...), hopSecret, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ var may = map[string][]string{
 	"host/compute":       {"host/cloud", "host/api"},
 	"host/plan":          {"host/cloud"},
 	"host/feed":          {"host/cloud", "base/daemon"},
-	"host/metadata":      {"host/cloud", "host/api", "base/openstack", "base/daemon"},
+	"host/metadata":      {"host/cloud", "host/api", "host/config", "base/openstack", "base/daemon"},
 	"host/metadataagent": {"host/cloud", "base/daemon", "base/netns"},
 	"host/nsproxy":       {"host/cloud", "base/daemon", "base/netns"},
 	"host/fabric":        {"host/cloud", "base/netdev", "base/nft", "base/netns"},
