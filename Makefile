@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test check fuzz bench packages test-packages clean
+.PHONY: build demo test check fuzz bench bench-path packages test-packages clean
 
 build:
 	@mkdir -p bin
@@ -49,6 +49,13 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+# The way to the metadata service beside haproxy, in one run; the last lines
+# are the ratios. Needs root.
+bench-path:
+	@test/packages haproxy
+	@$(GO) build -o bin/pathbench ./test/pathbench
+	@bin/pathbench
 
 clean:
 	rm -rf bin

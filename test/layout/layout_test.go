@@ -76,11 +76,12 @@ var may = map[string][]string{
 	"guest/module":     {"guest/clouddir", "guest/distro", anyRoom("base")},
 	"guest/stage":      {anyRoom("guest"), anyRoom("base")},
 
-	"test/lab":     {"*"},
-	"test/e2e":     {"*"},
-	"test/restapi": {"*"},
-	"test/layout":  {"*"},
-	"test/report":  {},
+	"test/lab":       {"*"},
+	"test/e2e":       {"*"},
+	"test/restapi":   {"*"},
+	"test/layout":    {"*"},
+	"test/pathbench": {"*"},
+	"test/report":    {},
 }
 
 func TestImports(t *testing.T) {
