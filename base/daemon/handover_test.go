@@ -96,6 +96,15 @@ func (g *greeter) List() []Item {
 	return items
 }
 
+// Give makes greeter a [Giver].
+func (g *greeter) Give(key string) ([]*os.File, error) {
+	f, err := g.items[key].l.(*net.TCPListener).File()
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{f}, nil
+}
+
 func runWorker() error {
 	l, err := EnterWorker()
 	if err != nil {
@@ -209,7 +218,8 @@ func takeOver(t *testing.T, control, addr string) {
 	}
 }
 
-// A worker that was found and is not what would be started now is replaced.
+// A worker that was found and is not what would be started now is replaced, and
+// its successor has its sockets.
 func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
@@ -222,7 +232,9 @@ func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 		uid, _, _ := strings.Cut(rest, "\t")
 		return uid
 	}
-	superviseAs := func(uid uint32) (int, string) {
+	addr := ""
+	first := 0
+	superviseAs := func(uid uint32) (int, string, string) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -239,10 +251,13 @@ func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		has := uidOf(pid)
+		if err := waitForExit(ctx, first); err != nil { // until then both accept
+			t.Fatal(err)
+		}
+		has, greeting := uidOf(pid), greetingOf(t, addr)
 		cancel()
 		<-ended
-		return pid, has
+		return pid, has, greeting
 	}
 	owner := exec.Command("/proc/self/exe", "owner", control)
 	out, err := owner.StdoutPipe()
@@ -252,18 +267,19 @@ func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+	if addr, err = bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
+	addr = strings.TrimSpace(addr)
 	owner.Process.Kill()
 	owner.Wait()
-	first, err := NewHandover(control).PID(t.Context())
+	first, err = NewHandover(control).PID(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	const other = nobody - 1
-	if second, uid := superviseAs(other); second == first || uid != fmt.Sprint(other) {
-		t.Errorf("process %d of user %s serves, the first was %d; want another, of user %d", second, uid, first, other)
+	if second, uid, greeting := superviseAs(other); second == first || uid != fmt.Sprint(other) || greeting != fmt.Sprintf(`"one" %d`, other) {
+		t.Errorf("process %d of user %s serves, the first was %d; want another, of user %d; it says %q", second, uid, first, other, greeting)
 	}
 }
 
