@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "worker":
 		exit(runWorker())
+	case len(os.Args) == 2 && os.Args[1] == "confined":
+		exit(runConfined())
 	case len(os.Args) == 3 && os.Args[1] == "owner":
 		exit(runOwner(os.Args[2]))
 	}
