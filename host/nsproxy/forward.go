@@ -59,6 +59,9 @@ type exchange struct {
 // ServeHTTP answers one request of an instance.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, conn: r.Context().Value(connKey{}).(*conn), traceID: cloud.NewTraceID()}
+	if p.given.Load() {
+		w.Header().Set("Connection", "close") // the next request is for the successor
+	}
 	if f := p.answer(x); f != nil {
 		x.status, x.bytes = f.status, f.write(w)
 	}

@@ -2,7 +2,6 @@ package nsproxy
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -113,70 +112,4 @@ func peer(c net.Conn) netip.Addr {
 		return netip.Addr{}
 	}
 	return a.AddrPort().Addr().Unmap().WithZone("")
-}
-
-// conn is an instance's connection.
-type conn struct {
-	net.Conn
-	way    *way
-	client netip.Addr
-	once   sync.Once
-	total  chan struct{} // holds a place until the end
-}
-
-func (c *conn) Close() error {
-	c.once.Do(func() {
-		c.way.leave(c)
-		<-c.total
-	})
-	return c.Conn.Close()
-}
-
-// CloseWrite lets net/http close so that the client can read its answer first.
-func (c *conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
-// gate is a listener of a way that lets only so many connections in.
-type gate struct {
-	net.Listener
-	way    *way
-	limits Limits
-	total  chan struct{}
-	log    *slog.Logger
-}
-
-// Accept closes connections that are too many.
-func (g *gate) Accept() (net.Conn, error) {
-	for {
-		c, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if admitted, ok := g.admit(c); ok {
-			return admitted, nil
-		}
-		c.Close()
-		if g.way.lines.Allow() {
-			g.log.Warn("connection refused: too many", "netns", g.way.key, "client", c.RemoteAddr())
-		}
-	}
-}
-
-func (g *gate) admit(c net.Conn) (*conn, bool) {
-	select {
-	case g.total <- struct{}{}:
-	default:
-		return nil, false
-	}
-	admitted, ok := g.way.admit(c, g.limits)
-	if !ok {
-		<-g.total
-		return nil, false
-	}
-	admitted.total = g.total
-	return admitted, true
 }
