@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 STATICCHECK_FLAGS =
 # Rooms with goroutines that share state: tested with the race detector too.
 RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host/metadataagent \
-       ./host/nsproxy ./host/enroll ./host/blob ./host/computeagent ./host/dhcpagent ./host/l3agent ./host/api/... ./host/compute ./host/identity
+       ./host/nsproxy ./host/neutron ./host/enroll ./host/blob ./host/computeagent ./host/dhcpagent ./host/l3agent ./host/api/... ./host/compute ./host/identity
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
