@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/net/bpf"
@@ -40,6 +41,7 @@ const (
 // what a worker does not need does not exist for it any more (ENOSYS). It
 // needs no_new_privs, which [CheckUnprivileged] asserts.
 func Confine() error {
+	time.Now().Zone() // while the file of the time zone can be read
 	raw, err := bpf.Assemble(workerFilter(uint32(os.Getpid())))
 	if err != nil {
 		return fmt.Errorf("assemble system call filter: %w", err)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,9 +30,11 @@ type Config struct {
 	// TLS, unless nil, speaks HTTPS to the services. Each is known by the name
 	// in its address.
 	TLS *tls.Config
-	// ProxyUID is the user whose processes are heard on the socket. AnyPeer
-	// hears everyone whom the socket's mode lets connect.
+	// ProxyUID is the user whose processes are heard on the socket, and PeerUIDs
+	// are further ones. AnyPeer hears everyone whom the socket's mode lets
+	// connect.
 	ProxyUID uint32
+	PeerUIDs []uint32
 	AnyPeer  bool
 	// Ports is where ports are looked up; nil: in the slices that
 	// [Agent.Update] brings.
@@ -118,7 +121,7 @@ func (a *Agent) Run(ctx context.Context, l net.Listener) error {
 		ErrorLog:                     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	if !a.config.AnyPeer {
-		l = daemon.AdmitUIDs(l, a.log, a.config.ProxyUID)
+		l = daemon.AdmitUIDs(l, a.log, append(slices.Clone(a.config.PeerUIDs), a.config.ProxyUID)...)
 	}
 	l = netutil.LimitListener(l, maxConnections)
 	failed := make(chan error, 1)

@@ -320,14 +320,25 @@ func TestConcurrencyPerInstanceAndInAll(t *testing.T) {
 	}
 }
 
-func TestOtherUsersAreNotHeard(t *testing.T) {
-	c := ownUID()
-	c.ProxyUID++
-	r := newRig(t, c, func(http.ResponseWriter, *http.Request) { t.Error("the service was called") })
-	req, _ := http.NewRequest("GET", "http://agent/latest", nil)
-	req.Header = headers(netA, "10.0.0.5")
-	if res, err := r.client.Do(req); err == nil {
-		t.Errorf("answered %d", res.StatusCode)
+func TestPeersThatAreHeard(t *testing.T) {
+	other, further, any := ownUID(), ownUID(), ownUID()
+	other.ProxyUID++
+	further.ProxyUID++
+	further.PeerUIDs = []uint32{other.ProxyUID + 1, uint32(os.Getuid())}
+	any.ProxyUID++
+	any.AnyPeer = true
+	for name, c := range map[string]struct {
+		Config
+		heard bool
+	}{"another": {other, false}, "a further one": {further, true}, "any": {any, true}} {
+		r := newRig(t, c.Config, func(http.ResponseWriter, *http.Request) {})
+		req, _ := http.NewRequest("GET", "http://agent/latest", nil)
+		req.Header = headers(netA, "10.0.0.5")
+		res, err := r.client.Do(req)
+		if (err == nil) != c.heard {
+			t.Errorf("%s: %v, %v", name, res, err)
+		}
+		r.stop()
 	}
 }
 
