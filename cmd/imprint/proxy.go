@@ -125,9 +125,5 @@ func (o *proxyOptions) openLog() (*os.File, error) {
 		}
 		return nil, nil
 	}
-	name := o.logFile
-	if o.logDir != "" {
-		name = filepath.Join(o.logDir, name)
-	}
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	return openLogFile(o.logDir, o.logFile)
 }
