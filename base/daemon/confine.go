@@ -41,8 +41,15 @@ const (
 // what a worker does not need does not exist for it any more (ENOSYS). It
 // needs no_new_privs, which [CheckUnprivileged] asserts.
 func Confine() error {
-	time.Now().Zone() // while the file of the time zone can be read
-	raw, err := bpf.Assemble(workerFilter(uint32(os.Getpid())))
+	_, _ = time.Now().Zone() // while the file of the time zone can be read
+	return InstallFilter(workerFilter(uint32(os.Getpid())))
+}
+
+// InstallFilter puts a system call filter on all threads of this process for
+// good. It leaves no_new_privs alone, and so needs that or CAP_SYS_ADMIN over
+// the user namespace. seccomp(2)
+func InstallFilter(program []bpf.Instruction) error {
+	raw, err := bpf.Assemble(program)
 	if err != nil {
 		return fmt.Errorf("assemble system call filter: %w", err)
 	}
@@ -50,9 +57,9 @@ func Confine() error {
 	for i, r := range raw {
 		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
-	program := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
+	arg := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
 	stuck, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
+		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&arg)))
 	if errno != 0 {
 		return fmt.Errorf("install system call filter: %w", errno)
 	}
