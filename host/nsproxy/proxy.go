@@ -27,15 +27,25 @@ const rootUID = 0
 // privilege itself, and gives up the system calls that it does not need. A nil
 // log discards.
 func Run(ctx context.Context, control net.Listener, agentSocket string, log *slog.Logger) error {
-	if err := daemon.CheckUnprivileged(); err != nil {
-		return fmt.Errorf("namespace proxy: %w", err)
-	}
-	if err := daemon.Confine(); err != nil {
-		return fmt.Errorf("namespace proxy: %w", err)
+	if err := giveUp(); err != nil {
+		return err
 	}
 	p := New(agentSocket, DefaultLimits(), log)
 	defer p.Close()
 	return daemon.ServeHandover(ctx, control, log, p, rootUID)
+}
+
+// giveUp asserts that the process has no privileges, and closes what it does not
+// need of the kernel.
+func giveUp() error {
+	err := daemon.CheckUnprivileged()
+	if err == nil {
+		err = daemon.Confine()
+	}
+	if err != nil {
+		return fmt.Errorf("namespace proxy: %w", err)
+	}
+	return nil
 }
 
 // Proxy holds listeners and serves them. It is a [daemon.Giver], whose calls
