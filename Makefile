@@ -28,7 +28,7 @@ packages:
 test-packages:
 	@test/packages openssh-server openssh-client nftables iproute2 iputils-ping procps curl gcc libc6-dev \
 	  python3-yaml python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client genisoimage xorriso libarchive-tools p7zip-full \
-	  dosfstools mtools file
+	  dosfstools mtools file haproxy
 
 test: test-packages build
 	@mkdir -p bin

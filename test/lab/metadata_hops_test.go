@@ -30,6 +30,7 @@ import (
 // hops is the way of a request in one process: proxy, unix socket, agent,
 // loopback, service; each with a log of its own.
 type hops struct {
+	socket                        string // the agent's
 	proxy                         *nsproxy.Proxy
 	proxyLog, agentLog, served    lockedBuffer
 	stopProxy, stopAgent, stopAll func()
@@ -147,6 +148,7 @@ func startHops(t *testing.T) *hops {
 	run("service", func() error { return service.Run(ctx, tcp) })
 
 	socket := filepath.Join(t.TempDir(), "metadata")
+	h.socket = socket
 	agent, err := metadataagent.New(metadataagent.Config{
 		Services: []string{tcp.Addr().String()}, Secret: hopSecret, ProxyUID: uint32(os.Getuid()),
 	}, h.agentLog.logger())
