@@ -10,7 +10,8 @@ import (
 type conn struct {
 	net.Conn
 	way    *way
-	client netip.Addr
+	addr   netip.Addr // of the client
+	client *client
 	once   sync.Once
 	ended  func() // gives its place back
 }

@@ -121,7 +121,9 @@ func hopModel() *cloud.Model {
 	return m
 }
 
-func startHops(t *testing.T) *hops {
+func startHops(t testing.TB) *hops { return startHopsWithin(t, metadataagent.Limits{}) }
+
+func startHopsWithin(t testing.TB, limits metadataagent.Limits) *hops {
 	t.Helper()
 	h := &hops{}
 	m := hopModel()
@@ -150,7 +152,7 @@ func startHops(t *testing.T) *hops {
 	socket := filepath.Join(t.TempDir(), "metadata")
 	h.socket = socket
 	agent, err := metadataagent.New(metadataagent.Config{
-		Services: []string{tcp.Addr().String()}, Secret: hopSecret, ProxyUID: uint32(os.Getuid()),
+		Services: []string{tcp.Addr().String()}, Secret: hopSecret, ProxyUID: uint32(os.Getuid()), Limits: limits,
 	}, h.agentLog.logger())
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +174,7 @@ func startHops(t *testing.T) *hops {
 	return h
 }
 
-func (h *hops) listen(t *testing.T, key string) string {
+func (h *hops) listen(t testing.TB, key string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
