@@ -141,7 +141,7 @@ func (o agentOptions) serve(ctx context.Context, log *slog.Logger) error {
 func (o agentOptions) agentConfig() (metadataagent.Config, error) {
 	c := metadataagent.Config{
 		Services: []string{net.JoinHostPort(o.novaHost, strconv.Itoa(o.novaPort))}, Secret: o.secret,
-		ProxyUID: uint32(os.Geteuid()), AnyPeer: o.user == "", NeutronForm: o.neutronForm,
+		ProxyUID: uint32(os.Geteuid()), AnyPeer: o.user == "", NeutronForm: o.neutronForm, Limits: o.limits.agent(),
 	}
 	if o.user != "" {
 		proxy, err := findUser(o.user)

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imprint/host/cloud"
+	"imprint/host/metadataagent"
 )
 
 // options are an optionFile of "[group] name" and values.
@@ -67,12 +68,23 @@ func TestAgentOptions(t *testing.T) {
 	if c, err := o.agentConfig(); err != nil || c.Services[0] != "[2001:db8::1]:8775" || c.TLS == nil || !c.AnyPeer {
 		t.Errorf("%+v, %v", c, err)
 	}
+	limited := options{
+		"[DEFAULT] metadata_proxy_shared_secret": "s", "[metadata_rate_limiting] rate_limit_enabled": "true",
+		"[metadata_rate_limiting] base_query_rate_limit": "5", "[metadata_rate_limiting] burst_query_rate_limit": "20",
+	}
+	if o, err = readAgentOptions(limited); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(metadataagent.Limits{Rate: 0.5, Burst: 20, SenderRate: 0.5, SenderBurst: 20}, o.limits.agent()); diff != "" {
+		t.Error(diff)
+	}
 	for name, bad := range map[string]options{
-		"[DEFAULT] metadata_proxy_socket_mode": {"[DEFAULT] metadata_proxy_socket_mode": "0666"},
-		"[DEFAULT] nova_metadata_port":         {"[DEFAULT] nova_metadata_port": "99999"},
-		"[DEFAULT] nova_metadata_insecure":     {"[DEFAULT] nova_metadata_insecure": "maybe"},
-		"[DEFAULT] metadata_proxy_socket":      {"[DEFAULT] metadata_proxy_socket": "$nowhere/x"},
-		"certificate":                          {"[neutron] certfile": "/x"},
+		"[DEFAULT] metadata_proxy_socket_mode":          {"[DEFAULT] metadata_proxy_socket_mode": "0666"},
+		"[DEFAULT] nova_metadata_port":                  {"[DEFAULT] nova_metadata_port": "99999"},
+		"[DEFAULT] nova_metadata_insecure":              {"[DEFAULT] nova_metadata_insecure": "maybe"},
+		"[DEFAULT] metadata_proxy_socket":               {"[DEFAULT] metadata_proxy_socket": "$nowhere/x"},
+		"[metadata_rate_limiting] base_window_duration": {"[metadata_rate_limiting] base_window_duration": "0"},
+		"certificate": {"[neutron] certfile": "/x"},
 	} {
 		bad["[DEFAULT] metadata_proxy_shared_secret"] = "s"
 		if _, err := readAgentOptions(bad); err == nil || !strings.Contains(err.Error(), name) {

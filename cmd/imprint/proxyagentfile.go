@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"imprint/host/metadataagent"
 	"imprint/host/neutron"
 )
 
@@ -27,6 +28,7 @@ type optionFile interface {
 const (
 	defaultGroup = "DEFAULT"
 	neutronGroup = "neutron"
+	limitGroup   = "metadata_rate_limiting"
 	ownGroup     = "imprint" // which Neutron does not read
 )
 
@@ -42,6 +44,24 @@ type agentOptions struct {
 	login              neutron.Login
 	neutronTLS         tlsFiles
 	neutronForm        bool
+	limits             agentLimits
+}
+
+// agentLimits are Neutron's for its proxies (neutron:
+// conf/agent/metadata/config.py, 22.0.0).
+type agentLimits struct {
+	enabled                         bool
+	baseWindow, baseLimit, maxBurst int // seconds, requests, requests
+}
+
+// agent makes a bucket of them, for an address and a port alike: so many at
+// once, and then as many as fit in the base window.
+func (l agentLimits) agent() metadataagent.Limits {
+	if !l.enabled {
+		return metadataagent.DefaultLimits()
+	}
+	rate := float64(l.baseLimit) / float64(l.baseWindow)
+	return metadataagent.Limits{Rate: rate, Burst: l.maxBurst, SenderRate: rate, SenderBurst: l.maxBurst}
 }
 
 // tlsFiles say whom to trust over TLS and how to be known.
@@ -91,6 +111,10 @@ func (o *agentOptions) list() []agentOption {
 		{n, "certfile", nil, "", text(&o.neutronTLS.cert)},
 		{n, "keyfile", nil, "", text(&o.neutronTLS.key)},
 		{n, "insecure", []string{"auth_insecure"}, "false", boolean(&o.neutronTLS.insecure)},
+		{limitGroup, "rate_limit_enabled", nil, "false", boolean(&o.limits.enabled)},
+		{limitGroup, "base_window_duration", nil, "10", positive(&o.limits.baseWindow)},
+		{limitGroup, "base_query_rate_limit", nil, "10", positive(&o.limits.baseLimit)},
+		{limitGroup, "burst_query_rate_limit", nil, "10", positive(&o.limits.maxBurst)},
 		{ownGroup, "neutron_form", nil, "false", boolean(&o.neutronForm)},
 	}
 }
@@ -155,6 +179,17 @@ func portNumber(to *int) func(string) error {
 		n, err := strconv.ParseUint(s, 10, 16)
 		if err != nil || n == 0 {
 			return fmt.Errorf("%q is not a port", s)
+		}
+		*to = int(n)
+		return nil
+	}
+}
+
+func positive(to *int) func(string) error {
+	return func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 31)
+		if err != nil || n == 0 {
+			return fmt.Errorf("%q is not a positive number", s)
 		}
 		*to = int(n)
 		return nil
