@@ -12,7 +12,7 @@ import (
 // kept.
 func BenchmarkHops(b *testing.B) {
 	const any = 1 << 30
-	h := startHopsWithin(b, metadataagent.Limits{Rate: any, Burst: any, SenderRate: any, SenderBurst: any})
+	h := startHopsFor(b, hopModel(), metadataagent.Limits{Rate: any, Burst: any, SenderRate: any, SenderBurst: any})
 	address := h.listen(b, "router/"+string(hopRouter))
 	b.ReportAllocs()
 	b.RunParallel(func(p *testing.PB) {

@@ -121,12 +121,11 @@ func hopModel() *cloud.Model {
 	return m
 }
 
-func startHops(t testing.TB) *hops { return startHopsWithin(t, metadataagent.Limits{}) }
+func startHops(t testing.TB) *hops { return startHopsFor(t, hopModel(), metadataagent.Limits{}) }
 
-func startHopsWithin(t testing.TB, limits metadataagent.Limits) *hops {
+func startHopsFor(t testing.TB, m *cloud.Model, limits metadataagent.Limits) *hops {
 	t.Helper()
 	h := &hops{}
-	m := hopModel()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	run := func(what string, f func() error) {
