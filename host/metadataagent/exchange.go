@@ -67,14 +67,14 @@ func (a *Agent) serve(x *exchange) *refusal {
 	if f := a.gate.spend(string(x.port.ID)); f != nil {
 		return f
 	}
+	if f := x.readBody(); f != nil { // before it takes a place: a slow sender waits on its own
+		return f
+	}
 	leave, full := a.gate.enter(cloud.ServerID(x.port.DeviceID))
 	if full != nil {
 		return full
 	}
 	defer leave()
-	if f := x.readBody(); f != nil {
-		return f
-	}
 	return a.forward(x, known)
 }
 

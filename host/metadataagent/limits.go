@@ -1,6 +1,7 @@
 package metadataagent
 
 import (
+	"cmp"
 	"math"
 	"sync"
 
@@ -40,23 +41,11 @@ func DefaultLimits() Limits {
 
 func (l Limits) orDefault() Limits {
 	d := DefaultLimits()
-	orInt := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
+	return Limits{
+		InFlight: cmp.Or(l.InFlight, d.InFlight), PerInstance: cmp.Or(l.PerInstance, d.PerInstance),
+		Rate: cmp.Or(l.Rate, d.Rate), Burst: cmp.Or(l.Burst, d.Burst),
+		SenderRate: cmp.Or(l.SenderRate, d.SenderRate), SenderBurst: cmp.Or(l.SenderBurst, d.SenderBurst),
 	}
-	orRate := func(v *float64, d float64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	orInt(&l.InFlight, d.InFlight)
-	orInt(&l.PerInstance, d.PerInstance)
-	orInt(&l.Burst, d.Burst)
-	orInt(&l.SenderBurst, d.SenderBurst)
-	orRate(&l.Rate, d.Rate)
-	orRate(&l.SenderRate, d.SenderRate)
-	return l
 }
 
 // maxRetryAfter bounds what a client is told to wait, in seconds.

@@ -2,6 +2,8 @@ package metadataagent
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -129,5 +131,25 @@ func TestLookUpThatFails(t *testing.T) {
 	res, body := r.send(t, "GET", "/latest", headers(netA, "10.0.0.5"), nil)
 	if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %q", res.StatusCode, body)
+	}
+}
+
+// TestSlowSendersHoldNoPlace: bodies that do not come keep nobody waiting.
+func TestSlowSendersHoldNoPlace(t *testing.T) {
+	c := ownUID()
+	c.Limits = Limits{InFlight: 1, PerInstance: 1}
+	r := newRig(t, c, func(http.ResponseWriter, *http.Request) {})
+	for range 3 {
+		conn, err := net.Dial("unix", r.socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /p HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.0.0.5\r\nX-Neutron-Network-ID: %s\r\nContent-Length: 9\r\n\r\nhalf", netA)
+	}
+	for range 10 {
+		if res, _ := r.send(t, "GET", "/latest", headers(netA, "10.0.0.5"), nil); res.StatusCode != 200 {
+			t.Errorf("%d", res.StatusCode)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package neutron
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -94,8 +95,8 @@ func (s *session) network(ctx context.Context) (*gophercloud.ServiceClient, erro
 
 func (l Login) options() gophercloud.AuthOptions {
 	return gophercloud.AuthOptions{
-		IdentityEndpoint: l.AuthURL, Username: l.Username, Password: l.Password, DomainName: or(l.UserDomain, defaultDomain),
-		AllowReauth: true, Scope: &gophercloud.AuthScope{ProjectName: l.Project, DomainName: or(l.ProjectDomain, defaultDomain)},
+		IdentityEndpoint: l.AuthURL, Username: l.Username, Password: l.Password, DomainName: cmp.Or(l.UserDomain, defaultDomain),
+		AllowReauth: true, Scope: &gophercloud.AuthScope{ProjectName: l.Project, DomainName: cmp.Or(l.ProjectDomain, defaultDomain)},
 	}
 }
 
@@ -105,7 +106,7 @@ func (l Login) service(p *gophercloud.ProviderClient) (*gophercloud.ServiceClien
 		return &gophercloud.ServiceClient{ProviderClient: p, Endpoint: base, ResourceBase: base + "v2.0/", Type: "network"}, nil
 	}
 	return openstack.NewNetworkV2(p, gophercloud.EndpointOpts{
-		Region: l.Region, Availability: gophercloud.Availability(or(l.Interface, string(gophercloud.AvailabilityPublic))),
+		Region: l.Region, Availability: gophercloud.Availability(cmp.Or(l.Interface, string(gophercloud.AvailabilityPublic))),
 	})
 }
 
@@ -115,11 +116,4 @@ func withoutBody(err error) error {
 		return fmt.Errorf("status %d", unexpected.Actual)
 	}
 	return err
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

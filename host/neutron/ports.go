@@ -1,6 +1,7 @@
 package neutron
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -194,7 +195,7 @@ func toPort(f neutronports.Port) (cloud.DesiredPort, error) {
 		return cloud.DesiredPort{}, err
 	}
 	p := cloud.DesiredPort{
-		ID: cloud.PortID(f.ID), NetworkID: cloud.NetworkID(f.NetworkID), ProjectID: cloud.ProjectID(or(f.ProjectID, f.TenantID)),
+		ID: cloud.PortID(f.ID), NetworkID: cloud.NetworkID(f.NetworkID), ProjectID: cloud.ProjectID(cmp.Or(f.ProjectID, f.TenantID)),
 		MAC: mac, Owner: f.DeviceOwner, DeviceID: f.DeviceID,
 	}
 	for _, ip := range f.FixedIPs {
