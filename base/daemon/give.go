@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,15 +26,15 @@ const maxTaken = 1 << 16
 var errGiven = errors.New("what it holds is going to its successor")
 
 // give sends everything that is held, with its sockets. After that nothing
-// changes here any more.
-func (s *handoverServer) give(send func(Item, []*os.File) error) error {
+// changes here any more, unless the taker goes away before it ends the worker.
+func (s *handoverServer) give(taker *net.UnixConn, send func(Item, []*os.File) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g, can := s.h.(Giver)
 	if !can {
 		return refused("it cannot give away what it holds")
 	}
-	s.given = true
+	s.taker = taker
 	for _, item := range s.h.List() {
 		files, err := g.Give(item.Key)
 		if err == nil {
@@ -45,6 +46,14 @@ func (s *handoverServer) give(send func(Item, []*os.File) error) error {
 		}
 	}
 	return nil
+}
+
+func (s *handoverServer) release(c *net.UnixConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taker == c {
+		s.taker = nil
+	}
 }
 
 // taken is an item with its sockets, on the way to a successor.
@@ -97,6 +106,11 @@ func (s *supervisor) succeed(ctx context.Context, h *Handover) (done bool) {
 	}
 	next := filepath.Join(filepath.Dir(s.path), "."+filepath.Base(s.path)+".next")
 	control, err := listenFile(next)
+	if errors.Is(err, ErrInUse) { // a successor whose owner died too soon
+		if err = NewHandover(next).Stop(ctx); err == nil {
+			control, err = listenFile(next)
+		}
+	}
 	if err != nil {
 		held.close()
 		s.log.Warn("worker's successor not started", "socket", s.path, "error", err)

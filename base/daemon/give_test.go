@@ -55,6 +55,15 @@ func TestTake(t *testing.T) {
 				t.Errorf("%s: %s: %v", name, what, err)
 			}
 		}
+		if giver {
+			owner.Close() // the taker goes away, which the worker sees soon
+			for err = errGiven; err != nil && strings.Contains(err.Error(), errGiven.Error()); {
+				err = owner.Put(t.Context(), item)
+			}
+			if err != nil {
+				t.Errorf("%s: after the taker's end: %v", name, err)
+			}
+		}
 		if err := owner.dismiss(t.Context()); err != nil {
 			t.Error(err)
 		}

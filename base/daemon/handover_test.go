@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,8 @@ func TestMain(m *testing.M) {
 		exit(runWorker())
 	case len(os.Args) == 2 && os.Args[1] == "confined":
 		exit(runConfined())
+	case len(os.Args) == 3 && os.Args[1] == "successor's owner":
+		exit(runSuccessorsOwner(os.Args[2]))
 	case len(os.Args) == 3 && os.Args[1] == "owner":
 		exit(runOwner(os.Args[2]))
 	}
@@ -279,10 +282,45 @@ func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	orphan := startOrphan(t, control)
 	const other = nobody - 1
 	if second, uid, greeting := superviseAs(other); second == first || uid != fmt.Sprint(other) || greeting != fmt.Sprintf(`"one" %d`, other) {
 		t.Errorf("process %d of user %s serves, the first was %d; want another, of user %d; it says %q", second, uid, first, other, greeting)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := waitForExit(ctx, orphan); err != nil {
+		t.Errorf("the orphan is left: %v", err)
+	}
+}
+
+// startOrphan starts a successor whose owner dies before it is used, and returns
+// its process id.
+func startOrphan(t *testing.T, control string) int {
+	t.Helper()
+	owner := exec.Command("/proc/self/exe", "successor's owner", filepath.Join(filepath.Dir(control), ".control.next"))
+	out, err := owner.Output() // it kills itself
+	pid, scanErr := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err == nil || scanErr != nil {
+		t.Fatalf("%v, %v: %q", err, scanErr, out)
+	}
+	return pid
+}
+
+// runSuccessorsOwner starts a worker behind the socket next, prints its process
+// id and dies.
+func runSuccessorsOwner(next string) error {
+	l, err := listenFile(next)
+	if err != nil {
+		return err
+	}
+	go Spawn(context.Background(), Command{Args: []string{"worker"}, UID: nobody, GID: nobody, Files: []*os.File{l}})
+	pid, err := NewHandover(next).PID(context.Background())
+	if err != nil {
+		return err
+	}
+	fmt.Println(pid)
+	return unix.Kill(os.Getpid(), unix.SIGKILL)
 }
 
 func TestHandoverRefusals(t *testing.T) {

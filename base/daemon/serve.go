@@ -58,11 +58,12 @@ type handoverServer struct {
 
 	mu    sync.Mutex // one call of h at a time
 	h     Handler
-	given bool // to a successor
+	taker *net.UnixConn // who takes all for a successor; nil for nobody
 }
 
 func (s *handoverServer) serve(ctx context.Context, c *net.UnixConn) {
 	defer c.Close()
+	defer s.release(c)
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	for {
 		var req request
@@ -83,7 +84,7 @@ func (s *handoverServer) serve(ctx context.Context, c *net.UnixConn) {
 func (s *handoverServer) answer(c *net.UnixConn, req request, files []*os.File) error {
 	var end reply
 	send := func(item Item, files []*os.File) error { return writeFrame(c, reply{Item: &item}, files) }
-	err := s.do(req, files, send)
+	err := s.do(c, req, files, send)
 	var no refused
 	switch {
 	case errors.As(err, &no):
@@ -102,7 +103,7 @@ func (s *handoverServer) answer(c *net.UnixConn, req request, files []*os.File) 
 }
 
 // do does what is asked. An error that is no refusal is one of the connection.
-func (s *handoverServer) do(req request, files []*os.File, send func(Item, []*os.File) error) error {
+func (s *handoverServer) do(c *net.UnixConn, req request, files []*os.File, send func(Item, []*os.File) error) error {
 	switch req.Op {
 	case opPut:
 		return s.change(files, func() error { return s.put(req.Item, files) })
@@ -120,7 +121,7 @@ func (s *handoverServer) do(req request, files []*os.File, send func(Item, []*os
 		}
 		return nil
 	case opTake:
-		return s.give(send)
+		return s.give(c, send)
 	case opStop:
 		return nil
 	}
@@ -146,7 +147,7 @@ func (s *handoverServer) put(item Item, files []*os.File) error {
 func (s *handoverServer) change(files []*os.File, f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.given {
+	if s.taker != nil {
 		closeAll(files)
 		return refused(errGiven.Error())
 	}
