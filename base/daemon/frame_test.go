@@ -110,7 +110,8 @@ func TestEnormousListIsRefused(t *testing.T) {
 		for writeFrame(from, reply{Item: &item}, nil) == nil {
 		}
 	}()
-	_, _, err := exchange(to, request{Op: opList}, nil, 1<<20)
+	drop := func(_ Item, files []*os.File) error { closeAll(files); return nil }
+	_, err := exchange(to, request{Op: opList}, nil, drop, 1<<20)
 	if err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
 		t.Errorf("an endless list: %v", err)
 	}

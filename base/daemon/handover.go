@@ -40,12 +40,14 @@ type Handler interface {
 
 // Operations of the protocol. Each frame is a length (4 bytes, big endian)
 // and a JSON document; files travel with the first byte. The worker answers
-// every request with one final frame, and a list with a frame per item before.
+// every request with one final frame, and a list or a take with a frame per item
+// before.
 const (
 	opPut    = "put"
 	opRemove = "remove"
 	opList   = "list"
 	opStop   = "stop"
+	opTake   = "take" // a list whose items come with their files
 )
 
 type request struct {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,10 @@ func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "worker":
 		exit(runWorker())
+	case len(os.Args) == 2 && os.Args[1] == "confined":
+		exit(runConfined())
+	case len(os.Args) == 3 && os.Args[1] == "successor's owner":
+		exit(runSuccessorsOwner(os.Args[2]))
 	case len(os.Args) == 3 && os.Args[1] == "owner":
 		exit(runOwner(os.Args[2]))
 	}
@@ -94,6 +99,15 @@ func (g *greeter) List() []Item {
 	}
 	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Key, b.Key) })
 	return items
+}
+
+// Give makes greeter a [Giver].
+func (g *greeter) Give(key string) ([]*os.File, error) {
+	f, err := g.items[key].l.(*net.TCPListener).File()
+	if err != nil {
+		return nil, err
+	}
+	return []*os.File{f}, nil
 }
 
 func runWorker() error {
@@ -209,7 +223,8 @@ func takeOver(t *testing.T, control, addr string) {
 	}
 }
 
-// A worker that was found and is not what would be started now is replaced.
+// A worker that was found and is not what would be started now is replaced, and
+// its successor has its sockets.
 func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
@@ -222,7 +237,9 @@ func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 		uid, _, _ := strings.Cut(rest, "\t")
 		return uid
 	}
-	superviseAs := func(uid uint32) (int, string) {
+	addr := ""
+	first := 0
+	superviseAs := func(uid uint32) (int, string, string) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -239,10 +256,13 @@ func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		has := uidOf(pid)
+		if err := waitForExit(ctx, first); err != nil { // until then both accept
+			t.Fatal(err)
+		}
+		has, greeting := uidOf(pid), greetingOf(t, addr)
 		cancel()
 		<-ended
-		return pid, has
+		return pid, has, greeting
 	}
 	owner := exec.Command("/proc/self/exe", "owner", control)
 	out, err := owner.StdoutPipe()
@@ -252,19 +272,55 @@ func TestWorkerOfAnotherUserIsReplaced(t *testing.T) {
 	if err := owner.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+	if addr, err = bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
+	addr = strings.TrimSpace(addr)
 	owner.Process.Kill()
 	owner.Wait()
-	first, err := NewHandover(control).PID(t.Context())
+	first, err = NewHandover(control).PID(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	orphan := startOrphan(t, control)
 	const other = nobody - 1
-	if second, uid := superviseAs(other); second == first || uid != fmt.Sprint(other) {
-		t.Errorf("process %d of user %s serves, the first was %d; want another, of user %d", second, uid, first, other)
+	if second, uid, greeting := superviseAs(other); second == first || uid != fmt.Sprint(other) || greeting != fmt.Sprintf(`"one" %d`, other) {
+		t.Errorf("process %d of user %s serves, the first was %d; want another, of user %d; it says %q", second, uid, first, other, greeting)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := waitForExit(ctx, orphan); err != nil {
+		t.Errorf("the orphan is left: %v", err)
+	}
+}
+
+// startOrphan starts a successor whose owner dies before it is used, and returns
+// its process id.
+func startOrphan(t *testing.T, control string) int {
+	t.Helper()
+	owner := exec.Command("/proc/self/exe", "successor's owner", filepath.Join(filepath.Dir(control), ".control.next"))
+	out, err := owner.Output() // it kills itself
+	pid, scanErr := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err == nil || scanErr != nil {
+		t.Fatalf("%v, %v: %q", err, scanErr, out)
+	}
+	return pid
+}
+
+// runSuccessorsOwner starts a worker behind the socket next, prints its process
+// id and dies.
+func runSuccessorsOwner(next string) error {
+	l, err := listenFile(next)
+	if err != nil {
+		return err
+	}
+	go Spawn(context.Background(), Command{Args: []string{"worker"}, UID: nobody, GID: nobody, Files: []*os.File{l}})
+	pid, err := NewHandover(next).PID(context.Background())
+	if err != nil {
+		return err
+	}
+	fmt.Println(pid)
+	return unix.Kill(os.Getpid(), unix.SIGKILL)
 }
 
 func TestHandoverRefusals(t *testing.T) {

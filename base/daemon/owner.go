@@ -50,31 +50,35 @@ func (h *Handover) Put(ctx context.Context, item Item, files ...*os.File) error 
 	if err := item.check(); err != nil {
 		return err
 	}
-	_, _, err := h.call(ctx, request{Op: opPut, Item: item}, files)
+	_, err := h.call(ctx, request{Op: opPut, Item: item}, files, nil)
 	return err
 }
 
 // Remove makes the worker close what belongs to key, if anything does.
 func (h *Handover) Remove(ctx context.Context, key string) error {
-	_, _, err := h.call(ctx, request{Op: opRemove, Item: Item{Key: key}}, nil)
+	_, err := h.call(ctx, request{Op: opRemove, Item: Item{Key: key}}, nil, nil)
 	return err
 }
 
 // List returns everything that the worker holds, of all owners, by key.
 func (h *Handover) List(ctx context.Context) ([]Item, error) {
-	items, _, err := h.call(ctx, request{Op: opList}, nil)
+	var items []Item
+	_, err := h.call(ctx, request{Op: opList}, nil, func(i Item, files []*os.File) error {
+		closeAll(files)
+		items = append(items, i)
+		return nil
+	})
 	return items, err
 }
 
 // PID returns the worker's process id.
 func (h *Handover) PID(ctx context.Context) (int, error) {
-	_, pid, err := h.call(ctx, request{Op: opList}, nil)
-	return pid, err
+	return h.call(ctx, request{Op: opList}, nil, nil)
 }
 
 // Stop asks the worker to end, and returns when its process has.
 func (h *Handover) Stop(ctx context.Context) error {
-	_, pid, err := h.call(ctx, request{Op: opStop}, nil)
+	pid, err := h.call(ctx, request{Op: opStop}, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -111,61 +115,68 @@ type refused string
 
 func (r refused) Error() string { return string(r) }
 
-func (h *Handover) call(ctx context.Context, req request, files []*os.File) ([]Item, int, error) {
+// call asks and returns who answered; each is given the items of the answer,
+// whose files are then its own. nil closes them.
+func (h *Handover) call(ctx context.Context, req request, files []*os.File, each func(Item, []*os.File) error) (pid int, err error) {
+	if each == nil {
+		each = func(_ Item, files []*os.File) error { closeAll(files); return nil }
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	reused := h.conn != nil
-	items, pid, err := h.try(ctx, req, files)
-	if err != nil && h.conn == nil && reused && ctx.Err() == nil {
-		items, pid, err = h.try(ctx, req, files) // the worker was replaced since the last call
+	reused, items := h.conn != nil, 0
+	counted := func(i Item, f []*os.File) error { items++; return each(i, f) }
+	pid, err = h.try(ctx, req, files, counted)
+	if err != nil && h.conn == nil && reused && items == 0 && ctx.Err() == nil {
+		pid, err = h.try(ctx, req, files, counted) // the worker was replaced since the last call
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("worker %s: %s %s: %w", h.path, req.Op, req.Item.Key, err)
+		return 0, fmt.Errorf("worker %s: %s %s: %w", h.path, req.Op, req.Item.Key, err)
 	}
-	return items, pid, nil
+	return pid, nil
 }
 
 // try leaves h connected only when the worker has answered.
-func (h *Handover) try(ctx context.Context, req request, files []*os.File) ([]Item, int, error) {
+func (h *Handover) try(ctx context.Context, req request, files []*os.File, each func(Item, []*os.File) error) (int, error) {
 	if h.conn == nil {
 		if err := h.connect(ctx); err != nil {
-			return nil, 0, err
+			return 0, err
 		}
 	}
 	c := h.conn
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	items, pid, err := exchange(c, req, files, maxListed)
+	pid, err := exchange(c, req, files, each, maxListed)
 	var no refused
 	if !stop() || err != nil && !errors.As(err, &no) {
 		h.disconnect()
 	}
-	return items, pid, err
+	return pid, err
 }
 
-func exchange(c *net.UnixConn, req request, files []*os.File, limit int) ([]Item, int, error) {
+func exchange(c *net.UnixConn, req request, files []*os.File, each func(Item, []*os.File) error, limit int) (int, error) {
 	if err := writeFrame(c, req, files); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	var items []Item
 	for size := 0; size <= limit; {
 		var r reply
-		extra, err := readFrame(c, &r)
+		with, err := readFrame(c, &r)
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
-		closeAll(extra)
-		if r.Error != "" {
-			return nil, 0, refused(r.Error)
+		if r.Error != "" || r.Item == nil {
+			closeAll(with)
+			if r.Error != "" {
+				return 0, refused(r.Error)
+			}
+			return r.PID, nil
 		}
-		if r.Item == nil {
-			return items, r.PID, nil
+		if err := each(*r.Item, with); err != nil {
+			return 0, err
 		}
-		items = append(items, *r.Item)
 		size += len(r.Item.Key) + len(r.Item.Sockets) + len(r.Item.Data) + 64
 	}
-	return nil, 0, fmt.Errorf("list is larger than %d bytes", limit)
+	return 0, fmt.Errorf("list is larger than %d bytes", limit)
 }
 
 // Lost connects to the worker and returns when that connection ends: nil when

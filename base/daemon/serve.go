@@ -56,12 +56,14 @@ type handoverServer struct {
 	conns sync.WaitGroup
 	stop  func()
 
-	mu sync.Mutex // one call of h at a time
-	h  Handler
+	mu    sync.Mutex // one call of h at a time
+	h     Handler
+	taker *net.UnixConn // who takes all for a successor; nil for nobody
 }
 
 func (s *handoverServer) serve(ctx context.Context, c *net.UnixConn) {
 	defer c.Close()
+	defer s.release(c)
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	for {
 		var req request
@@ -81,17 +83,17 @@ func (s *handoverServer) serve(ctx context.Context, c *net.UnixConn) {
 
 func (s *handoverServer) answer(c *net.UnixConn, req request, files []*os.File) error {
 	var end reply
-	if req.Op == opList {
-		closeAll(files)
-		for _, item := range s.list() {
-			if err := writeFrame(c, reply{Item: &item}, nil); err != nil {
-				return err
-			}
-		}
-		end.PID = os.Getpid()
-	} else if err := s.change(req, files); err != nil {
+	send := func(item Item, files []*os.File) error { return writeFrame(c, reply{Item: &item}, files) }
+	err := s.do(c, req, files, send)
+	var no refused
+	switch {
+	case errors.As(err, &no):
 		s.log.Warn("hand-over refused", "op", req.Op, "key", req.Item.Key, "error", err)
 		end.Error = err.Error()
+	case err != nil:
+		return err
+	case req.Op == opList || req.Op == opTake:
+		end.PID = os.Getpid()
 	}
 	if req.Op == opStop {
 		defer s.stop()
@@ -100,28 +102,57 @@ func (s *handoverServer) answer(c *net.UnixConn, req request, files []*os.File) 
 	return writeFrame(c, end, nil)
 }
 
+// do does what is asked. An error that is no refusal is one of the connection.
+func (s *handoverServer) do(c *net.UnixConn, req request, files []*os.File, send func(Item, []*os.File) error) error {
+	switch req.Op {
+	case opPut:
+		return s.change(files, func() error { return s.put(req.Item, files) })
+	case opRemove:
+		closeAll(files)
+		return s.change(nil, func() error { return s.h.Remove(req.Item.Key) })
+	}
+	closeAll(files)
+	switch req.Op {
+	case opList:
+		for _, item := range s.list() {
+			if err := send(item, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	case opTake:
+		return s.give(c, send)
+	case opStop:
+		return nil
+	}
+	return refused(fmt.Sprintf("unknown operation %q", req.Op))
+}
+
 func (s *handoverServer) list() []Item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.h.List()
 }
 
-func (s *handoverServer) change(req request, files []*os.File) error {
+func (s *handoverServer) put(item Item, files []*os.File) error {
+	if err := item.check(); err != nil {
+		closeAll(files)
+		return err
+	}
+	return s.h.Put(item, files)
+}
+
+// change calls f, which changes what is held and takes the files; its error is
+// a refusal.
+func (s *handoverServer) change(files []*os.File, f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if req.Op == opPut {
-		if err := req.Item.check(); err != nil {
-			closeAll(files)
-			return err
-		}
-		return s.h.Put(req.Item, files)
+	if s.taker != nil {
+		closeAll(files)
+		return refused(errGiven.Error())
 	}
-	closeAll(files)
-	switch req.Op {
-	case opRemove:
-		return s.h.Remove(req.Item.Key)
-	case opStop:
-		return nil
+	if err := f(); err != nil {
+		return refused(err.Error())
 	}
-	return fmt.Errorf("unknown operation %q", req.Op)
+	return nil
 }

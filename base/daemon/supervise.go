@@ -19,7 +19,8 @@ const (
 // Supervise keeps one worker behind the control socket path (mode 0600, own
 // user) until ctx ends, and then stops it, unless c.Keep. A worker that an earlier process
 // left running is taken over, unless it is of another user, program or command
-// line: then it is replaced. One that dies is started anew, empty;
+// line: then it is replaced, and hands its sockets to its successor if its
+// handler is a [Giver]. One that dies is started anew, empty;
 // changed, unless nil, is called with every worker that is there to be filled.
 // c.Files must be empty: the worker gets the control listener. A worker taken
 // over that does not stop within c.Grace (a second at least) is left, and that
@@ -57,26 +58,40 @@ type supervisor struct {
 // once sees one worker from its start, or from being found, to its end. An
 // error is one that starting again would not cure.
 func (s *supervisor) once(ctx context.Context) error {
-	l, err := ListenUnix(s.path, 0o600, -1, -1)
+	control, err := listenFile(s.path)
 	if errors.Is(err, ErrInUse) {
 		return s.adopt(ctx)
 	}
 	if err != nil {
 		return err
 	}
-	control, err := l.File()
-	l.Close()
-	if err != nil {
-		return fmt.Errorf("control socket %s: %w", s.path, err)
-	}
 	defer control.Close()
-	c := s.command
-	c.Files = []*os.File{control}
 	s.changed() // connections wait in the backlog until the worker accepts
-	if err := Spawn(ctx, c); err != nil {
+	if err := s.spawn(ctx, control); err != nil {
 		s.log.Warn("worker ended", "socket", s.path, "error", err)
 	}
 	return nil
+}
+
+// listenFile makes the listener of a worker's control socket.
+func listenFile(path string) (*os.File, error) {
+	l, err := ListenUnix(path, 0o600, -1, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	control, err := l.File()
+	if err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
+	}
+	return control, nil
+}
+
+// spawn runs a worker with its control socket until it ends.
+func (s *supervisor) spawn(ctx context.Context, control *os.File) error {
+	c := s.command
+	c.Files = []*os.File{control}
+	return Spawn(ctx, c)
 }
 
 func (s *supervisor) adopt(ctx context.Context) error {
@@ -84,6 +99,9 @@ func (s *supervisor) adopt(ctx context.Context) error {
 	defer h.Close()
 	if why := s.differs(ctx, h); why != "" {
 		s.log.Info("worker found running is replaced", "socket", s.path, "reason", why)
+		if s.succeed(ctx, h) {
+			return nil
+		}
 		return s.stop(ctx, h)
 	}
 	s.log.Info("worker found running", "socket", s.path)

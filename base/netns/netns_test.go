@@ -174,3 +174,32 @@ func TestSysctl(t *testing.T) {
 		t.Errorf("a key outside net: %v", err)
 	}
 }
+
+// TestFirstSocketOfAProcess: a process that listens for the first time in a
+// namespace whose loopback is down has a socket of both families.
+func TestFirstSocketOfAProcess(t *testing.T) {
+	needRoot(t)
+	if os.Getenv("FIRST_SOCKET") == "" {
+		cmd := exec.Command("/proc/self/exe", "-test.run", "^TestFirstSocketOfAProcess$")
+		cmd.Env = append(os.Environ(), "FIRST_SOCKET=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	ns := fresh(t)
+	err := ns.Do(func() error {
+		return exec.Command("sh", "-ec", "ip link add x type veth peer y; ip addr add 10.0.0.1/24 dev x; ip link set x up").Run()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ns.ListenTCP(t.Context(), "tcp", netip.AddrPortFrom(netip.IPv6Unspecified(), 9697))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got := l.Addr().String(); got != "[::]:9697" {
+		t.Errorf("listening on %s", got)
+	}
+}

@@ -10,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // ListenTCP listens inside ns. network is tcp, tcp4 or tcp6 as for
@@ -18,7 +21,8 @@ import (
 func (ns *NS) ListenTCP(ctx context.Context, network string, addr netip.AddrPort) (*net.TCPListener, error) {
 	var l net.Listener
 	err := ns.Do(func() (err error) {
-		l, err = new(net.ListenConfig).Listen(ctx, network, addr.String())
+		network, config := listening(network, addr)
+		l, err = config.Listen(ctx, network, addr.String())
 		return err
 	})
 	if err != nil {
@@ -31,13 +35,36 @@ func (ns *NS) ListenTCP(ctx context.Context, network string, addr netip.AddrPort
 func (ns *NS) ListenUDP(ctx context.Context, network string, addr netip.AddrPort) (*net.UDPConn, error) {
 	var c net.PacketConn
 	err := ns.Do(func() (err error) {
-		c, err = new(net.ListenConfig).ListenPacket(ctx, network, addr.String())
+		network, config := listening(network, addr)
+		c, err = config.ListenPacket(ctx, network, addr.String())
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("in namespace %s: %w", ns.name, err)
 	}
 	return c.(*net.UDPConn), nil
+}
+
+// listening names the address's family. Left to itself, package net asks the
+// kernel what it can, once, for the whole process: in a namespace whose
+// loopback is down the answer is that there is no IPv6.
+func listening(network string, addr netip.AddrPort) (string, net.ListenConfig) {
+	if network != "tcp" && network != "udp" {
+		return network, net.ListenConfig{}
+	}
+	if addr.Addr().Is4() {
+		return network + "4", net.ListenConfig{}
+	}
+	return network + "6", net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		if !addr.Addr().IsUnspecified() {
+			return nil
+		}
+		var bothErr error
+		err := c.Control(func(fd uintptr) {
+			bothErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
+		})
+		return errors.Join(err, bothErr)
+	}}
 }
 
 // SetSysctl writes value to the setting net.<key> of ns, for example

@@ -153,16 +153,27 @@ func agentComputeCommand() *cobra.Command {
 func agentMetadataCommand() *cobra.Command {
 	a := fedAgent{name: metadataAgent, role: enroll.MetadataAgent, check: func(*process) error { return nil }}
 	var services []string
+	dropIn := dropInAgent{load: loadOpenStack}
 	c := &cobra.Command{
 		Use:   metadataAgent,
 		Short: "tell the metadata service which instance asks",
 		Long: "Agent metadata hears the namespace proxy on a unix socket (metadata.proxy_socket of the configuration, the\n" +
 			"same as that of 'agent network'), finds the instance, signs and asks the metadata service. It needs no\n" +
-			"privilege; it should be of a user of its own. The secret is secrets/metadata.secret in the state directory.",
-		Example: "  imprint agent metadata --service 127.0.0.1:8775 --service 127.0.0.1:8785",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.run(cmd.Context()) },
+			"privilege; it should be of a user of its own. The secret is secrets/metadata.secret in the state directory.\n\n" +
+			"With --config-file it does neutron-metadata-agent's work in a real OpenStack instead: the options are read\n" +
+			"from metadata_agent.ini, instances are looked up in Neutron, whose address and user stand in its section\n" +
+			"[neutron] (docs/path.md).",
+		Example: "  imprint agent metadata --service 127.0.0.1:8775 --service 127.0.0.1:8785\n" +
+			"  imprint agent metadata --config-file /etc/neutron/neutron.conf --config-file /etc/neutron/metadata_agent.ini",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dropIn.wanted() {
+				return dropIn.run(cmd.Context())
+			}
+			return a.run(cmd.Context())
+		},
 	}
+	dropIn.add(c)
 	a.flags.add(c, "/var/lib/imprint-metadata-agent")
 	apiFlag(c, &a.apiURL)
 	c.Flags().StringSliceVar(&services, "service", []string{"127.0.0.1:8775"}, "address and port of each replica of the metadata service")

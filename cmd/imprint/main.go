@@ -69,7 +69,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(upCommand(), downCommand(), reloadCommand(), demoCommand(), serveCommand(), agentCommand(),
-		nodeCommand(), authorityCommand(), configDriveCommand(), bareMetalCommand(), configCommand(), commandsCommand(), versionCommand())
+		proxyCommand(), nodeCommand(), authorityCommand(), configDriveCommand(), bareMetalCommand(), configCommand(), commandsCommand(), versionCommand())
 	tellUsage(root)
 	return root
 }

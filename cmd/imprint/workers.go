@@ -37,6 +37,8 @@ func reexec(args []string) (status int, ours bool) {
 		return runKernelProbe(args[2:]), true
 	case proxyWorker:
 		return worker("proxy", args[2:], runProxy), true
+	case aloneWorker:
+		return worker("proxy", args[2:], runAlone), true
 	case dhcpWorker:
 		return worker("dhcp", args[2:], runDHCP), true
 	}

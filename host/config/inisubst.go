@@ -13,6 +13,12 @@ var reference = regexp.MustCompile(`(?i)\$(?:(\$)|([_a-z][._a-z0-9]*)|\{([_a-z][
 // maxSubstitutions bounds how deep values refer to each other.
 const maxSubstitutions = 10
 
+// Expand replaces the references in a value of group as it is written, by the
+// rules of [INI.expand].
+func (f *INI) Expand(group, value string, fallback func(INIOption) (string, bool)) (string, error) {
+	return f.expand(group, value, fallback, 0)
+}
+
 // expand replaces the references in a value of group. A name is looked for in
 // the same group, then in DEFAULT; fallback has the values of options that the
 // files leave out. \$ and $$ stand for a dollar sign. A reference to an option

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"imprint/base/daemon"
 )
 
 // enterMain is the first half of an instance's first process: it has root's
@@ -48,7 +50,8 @@ func enter(l link) error {
 	if err := limitCapabilities(); err != nil {
 		return err
 	}
-	if err := installFilter(); err != nil {
+	// no_new_privs is left alone, because su and sudo work in an instance.
+	if err := daemon.InstallFilter(filter()); err != nil {
 		return err
 	}
 	return become(self, l)

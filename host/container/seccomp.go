@@ -1,9 +1,7 @@
 package container
 
 import (
-	"fmt"
 	"slices"
-	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -110,28 +108,4 @@ func onlyFamilies() []bpf.Instruction {
 		f = append(f, bpf.JumpIf{Cond: bpf.JumpEqual, Val: family, SkipTrue: uint8(len(families) - i)})
 	}
 	return append(f, bpf.RetConstant{Val: enofam}, bpf.RetConstant{Val: allow})
-}
-
-// installFilter puts the filter on this process for good. It leaves
-// no_new_privs alone, because su and sudo work in an instance, and so needs
-// CAP_SYS_ADMIN over the user namespace.
-func installFilter() error {
-	raw, err := bpf.Assemble(filter())
-	if err != nil {
-		return fmt.Errorf("assemble system call filter: %w", err)
-	}
-	code := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	program := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
-	stuck, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&program)))
-	if errno != 0 {
-		return fmt.Errorf("install system call filter: %w", errno)
-	}
-	if stuck != 0 {
-		return fmt.Errorf("install system call filter: thread %d has another", stuck)
-	}
-	return nil
 }

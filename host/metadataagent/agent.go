@@ -2,11 +2,14 @@ package metadataagent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,13 +22,26 @@ import (
 // Config sets an agent up.
 type Config struct {
 	// Services are the metadata service's replicas, "host:port" each, one at
-	// least. Connections go to them in turn; one that cannot be reached is
-	// passed over.
+	// least. They are asked in turn. Where one cannot be reached, or does not
+	// answer a request that may be asked twice, the next one is; it is asked
+	// last for some seconds.
 	Services []string
 	// Secret is metadata_proxy_shared_secret.
 	Secret string
-	// ProxyUID is the user whose processes are heard on the socket.
+	// TLS, unless nil, speaks HTTPS to the services. Each is known by the name
+	// in its address.
+	TLS *tls.Config
+	// ProxyUID is the user whose processes are heard on the socket, and PeerUIDs
+	// are further ones. AnyPeer hears everyone whom the socket's mode lets
+	// connect.
 	ProxyUID uint32
+	PeerUIDs []uint32
+	AnyPeer  bool
+	// Ports is where ports are looked up; nil: in the slices that
+	// [Agent.Update] brings.
+	Ports Ports
+	// NeutronForm sends and answers exactly as Neutron's agent does.
+	NeutronForm bool
 	// Limits; those that are zero are the default ones.
 	Limits Limits
 }
@@ -33,8 +49,6 @@ type Config struct {
 const (
 	maxConnections = 1024
 	maxHeader      = 32 << 10
-	maxPathInLog   = 256
-	maxMethodInLog = 32
 	grace          = 5 * time.Second
 )
 
@@ -43,9 +57,12 @@ type Agent struct {
 	config Config
 	log    *slog.Logger
 	gate   *gate
-	lines  *daemon.Buckets // of the log
-	client *http.Transport
+	lines  *daemon.Buckets          // of the log
 	known  atomic.Pointer[topology] // nil until the first Update
+
+	services   *replicas
+	transport  *http.Transport
+	redirected *http.Client // follows redirects
 }
 
 // New returns an agent that knows no ports until [Agent.Update]. A nil log
@@ -66,24 +83,11 @@ func New(c Config, log *slog.Logger) (*Agent, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	c.Limits = c.Limits.orDefault()
-	return &Agent{config: c, log: log, gate: newGate(c.Limits), lines: daemon.NewBuckets(logRate, logBurst), client: newTransport(c.Services)}, nil
-}
-
-func (l Limits) orDefault() Limits {
-	d := DefaultLimits()
-	if l.InFlight == 0 {
-		l.InFlight = d.InFlight
-	}
-	if l.PerInstance == 0 {
-		l.PerInstance = d.PerInstance
-	}
-	if l.Rate == 0 {
-		l.Rate = d.Rate
-	}
-	if l.Burst == 0 {
-		l.Burst = d.Burst
-	}
-	return l
+	t := newTransport(c)
+	return &Agent{
+		config: c, log: log, gate: newGate(c.Limits), lines: daemon.NewBuckets(logRate, logBurst),
+		services: &replicas{addresses: c.Services}, transport: t, redirected: newRedirected(t),
+	}, nil
 }
 
 // Update makes s what the agent knows. Requests that are under way are not
@@ -98,6 +102,10 @@ func (a *Agent) Update(s cloud.Slice) {
 		return port || network || router
 	}
 	a.gate.buckets.Forget(wanted)
+	a.gate.senders.Forget(func(key string) bool {
+		place, _, _ := strings.Cut(key, " ")
+		return wanted(place)
+	})
 	a.lines.Forget(wanted)
 }
 
@@ -114,10 +122,13 @@ func (a *Agent) Run(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:               maxHeader,
 		ErrorLog:                     slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	l = netutil.LimitListener(daemon.AdmitUIDs(l, a.log, a.config.ProxyUID), maxConnections)
+	if !a.config.AnyPeer {
+		l = daemon.AdmitUIDs(l, a.log, append(slices.Clone(a.config.PeerUIDs), a.config.ProxyUID)...)
+	}
+	l = netutil.LimitListener(l, maxConnections)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
-	defer a.client.CloseIdleConnections()
+	defer a.transport.CloseIdleConnections()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("metadata agent: %w", err)
@@ -131,90 +142,4 @@ func (a *Agent) Run(ctx context.Context, l net.Listener) error {
 	}
 	<-failed
 	return nil
-}
-
-// exchange is one request on its way, and what the log tells of it.
-type exchange struct {
-	w       http.ResponseWriter
-	r       *http.Request
-	parent  string // Traceparent
-	traceID string
-	query   query
-	port    cloud.DesiredPort // of the instance, once found
-	status  int
-	bytes   int64
-	err     error // what went wrong beyond the status
-}
-
-// ServeHTTP answers one request of the proxy.
-func (a *Agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, r: r}
-	x.parent, x.traceID = traceParent(r.Header.Get(cloud.HeaderTraceParent))
-	if f := a.serve(x); f != nil {
-		x.status, x.bytes = f.status, f.write(w)
-	}
-	a.logExchange(x)
-	if errors.Is(x.err, errCutShort) {
-		panic(http.ErrAbortHandler) // so that the proxy sees that something is missing
-	}
-}
-
-// serve returns a refusal, or nil when the service's answer was passed on.
-func (a *Agent) serve(x *exchange) *refusal {
-	known := a.known.Load()
-	if known == nil {
-		return unavailable("The metadata agent does not know its ports yet.")
-	}
-	if x.r.Method == http.MethodConnect || x.r.URL.Path == "" || x.r.URL.Path[0] != '/' {
-		return badRequest("The request is not for a path.")
-	}
-	q, malformed := parseQuery(x.r.Header)
-	if malformed != nil {
-		return malformed
-	}
-	x.query = q
-	port, err := known.find(q)
-	if err != nil {
-		return a.miss(known, q)
-	}
-	x.port = port
-	if !a.gate.buckets.Spend(string(port.ID)) {
-		return tooMany("Too many requests.")
-	}
-	leave, full := a.gate.enter(cloud.ServerID(port.DeviceID))
-	if full != nil {
-		return full
-	}
-	defer leave()
-	return a.forward(x)
-}
-
-// miss counts misses too, by where they come from.
-func (a *Agent) miss(known *topology, q query) *refusal {
-	key := ""
-	if known.knows(q) {
-		key = string(q.router) + string(q.network)
-	}
-	if !a.gate.buckets.Spend(key) {
-		return tooMany("Too many requests.")
-	}
-	return notFound()
-}
-
-// logExchange writes a line, unless the port's share of the log is used up.
-func (a *Agent) logExchange(x *exchange) {
-	if !a.lines.Spend(string(x.port.ID)) {
-		return
-	}
-	attrs := []slog.Attr{
-		slog.String("trace_id", x.traceID), slog.String("server_id", x.port.DeviceID), slog.String("port_id", string(x.port.ID)),
-		slog.String("router_id", string(x.query.router)), slog.String("network_id", string(x.query.network)),
-		slog.Any("client", x.query.addr), slog.String("method", x.r.Method[:min(len(x.r.Method), maxMethodInLog)]),
-		slog.String("path", x.r.URL.Path[:min(len(x.r.URL.Path), maxPathInLog)]),
-		slog.Int("status", x.status), slog.Int64("bytes", x.bytes),
-	}
-	if x.err != nil {
-		attrs = append(attrs, slog.String("error", x.err.Error()))
-	}
-	a.log.LogAttrs(x.r.Context(), slog.LevelInfo, "metadata request forwarded", attrs...)
 }

@@ -116,7 +116,7 @@ func TestForwardsWhatItProves(t *testing.T) {
 		body, _ := io.ReadAll(req.Body)
 		got, gotBody = req, string(body)
 		for name, value := range map[string]string{
-			"Content-Type": "a/b", "ETag": `"e"`, "Retry-After": "7", "Allow": "GET", "Cache-Control": "no-store",
+			"Content-Type": "a/b", "ETag": `"e"`, "Retry-After": "7", "Allow": "GET", "Cache-Control": "no-store", headerTokenTTL: "59",
 			"Set-Cookie": "x=y", "Server": "nova", "X-Upstream": "1", "Location": "/else",
 		} {
 			w.Header().Set(name, value)
@@ -131,11 +131,14 @@ func TestForwardsWhatItProves(t *testing.T) {
 	h.Set("Accept", "text/html")
 	h.Set("Content-Type", "text/plain")
 	h.Set("If-None-Match", `"e"`)
+	h.Set(headerToken, "t")
+	h.Set(headerTokenTTL, "60")
 	h.Set(cloud.HeaderTraceParent, someParent)
 	res, body := r.send(t, "POST", "/openstack//latest/meta%5fdata?a=b%20c", h, strings.NewReader("pw"))
 
 	want := http.Header{
 		"Accept": {"text/html"}, "Content-Type": {"text/plain"}, "If-None-Match": {`"e"`}, "Content-Length": {"2"},
+		headerToken: {"t"}, headerTokenTTL: {"60"},
 		"X-Forwarded-For": {"10.0.1.5"}, "X-Instance-Id": {"three"}, "X-Tenant-Id": {"project-three"},
 		"X-Instance-Id-Signature": {cloud.Signature(testSecret, "three")}, "Traceparent": {someParent},
 	}
@@ -147,7 +150,7 @@ func TestForwardsWhatItProves(t *testing.T) {
 	}
 	res.Header.Del("Date")
 	back := http.Header{
-		"Content-Type": {"a/b"}, "Etag": {`"e"`}, "Retry-After": {"7"}, "Allow": {"GET"}, "Cache-Control": {"no-store"}, "Content-Length": {"15"},
+		"Content-Type": {"a/b"}, "Etag": {`"e"`}, "Retry-After": {"7"}, "Allow": {"GET"}, "Cache-Control": {"no-store"}, "Content-Length": {"15"}, headerTokenTTL: {"59"},
 	}
 	if diff := cmp.Diff(back, res.Header); diff != "" || res.StatusCode != http.StatusTeapot || body != "short and stout" {
 		t.Errorf("answer %d %q %s", res.StatusCode, body, diff)
@@ -317,14 +320,25 @@ func TestConcurrencyPerInstanceAndInAll(t *testing.T) {
 	}
 }
 
-func TestOtherUsersAreNotHeard(t *testing.T) {
-	c := ownUID()
-	c.ProxyUID++
-	r := newRig(t, c, func(http.ResponseWriter, *http.Request) { t.Error("the service was called") })
-	req, _ := http.NewRequest("GET", "http://agent/latest", nil)
-	req.Header = headers(netA, "10.0.0.5")
-	if res, err := r.client.Do(req); err == nil {
-		t.Errorf("answered %d", res.StatusCode)
+func TestPeersThatAreHeard(t *testing.T) {
+	other, further, any := ownUID(), ownUID(), ownUID()
+	other.ProxyUID++
+	further.ProxyUID++
+	further.PeerUIDs = []uint32{other.ProxyUID + 1, uint32(os.Getuid())}
+	any.ProxyUID++
+	any.AnyPeer = true
+	for name, c := range map[string]struct {
+		Config
+		heard bool
+	}{"another": {other, false}, "a further one": {further, true}, "any": {any, true}} {
+		r := newRig(t, c.Config, func(http.ResponseWriter, *http.Request) {})
+		req, _ := http.NewRequest("GET", "http://agent/latest", nil)
+		req.Header = headers(netA, "10.0.0.5")
+		res, err := r.client.Do(req)
+		if (err == nil) != c.heard {
+			t.Errorf("%s: %v, %v", name, res, err)
+		}
+		r.stop()
 	}
 }
 
@@ -420,8 +434,10 @@ func TestReplicas(t *testing.T) {
 	}
 	gone.Close()
 	one, two := start(), start()
+	unready := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	t.Cleanup(unready.Close)
 	c := ownUID()
-	c.Services, c.Secret = []string{one, gone.Addr().String(), two}, testSecret
+	c.Services, c.Secret = []string{one, gone.Addr().String(), unready.Listener.Addr().String(), two}, testSecret
 	r := startRig(t, c)
 	r.agent.Update(twoRooms().Slice)
 	for range len(c.Services) {

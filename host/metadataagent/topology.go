@@ -1,6 +1,7 @@
 package metadataagent
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 
@@ -17,36 +18,30 @@ type topology struct {
 // are unique on a network, hardware addresses too; where they are not, the
 // look-up finds nothing.
 type segment struct {
-	byAddr map[netip.Addr][]located
-	byMAC  map[cloud.MAC][]located
-}
-
-// located is a port at one of its addresses.
-type located struct {
-	port   cloud.DesiredPort
-	subnet cloud.SubnetID // "" when found by hardware address
+	byAddr map[netip.Addr][]cloud.DesiredPort
+	byMAC  map[cloud.MAC][]cloud.DesiredPort
 }
 
 // attachment is where a router's interfaces are.
 type attachment struct {
 	networks []cloud.NetworkID
-	subnets  map[cloud.SubnetID]bool
+	subnets  []cloud.SubnetID
 }
 
 func newTopology(s cloud.Slice) *topology {
 	t := &topology{map[cloud.NetworkID]*segment{}, map[cloud.RouterID]attachment{}}
 	for id := range s.Networks {
-		t.networks[id] = &segment{map[netip.Addr][]located{}, map[cloud.MAC][]located{}}
+		t.networks[id] = &segment{map[netip.Addr][]cloud.DesiredPort{}, map[cloud.MAC][]cloud.DesiredPort{}}
 	}
 	for _, p := range s.Ports {
 		n := t.networks[p.NetworkID]
 		if n == nil {
 			continue
 		}
-		n.byMAC[p.MAC] = append(n.byMAC[p.MAC], located{port: p})
+		n.byMAC[p.MAC] = append(n.byMAC[p.MAC], p)
 		for _, a := range p.Addrs {
 			addr := a.Prefix.Addr().Unmap()
-			n.byAddr[addr] = append(n.byAddr[addr], located{p, a.SubnetID})
+			n.byAddr[addr] = append(n.byAddr[addr], p)
 		}
 	}
 	for id, r := range s.Routers {
@@ -56,7 +51,7 @@ func newTopology(s cloud.Slice) *topology {
 }
 
 func attach(r cloud.DesiredRouter, ports map[cloud.PortID]cloud.DesiredPort) attachment {
-	a := attachment{subnets: map[cloud.SubnetID]bool{}}
+	var a attachment
 	for _, id := range r.Ports {
 		p, ok := ports[id]
 		if !ok {
@@ -66,56 +61,44 @@ func attach(r cloud.DesiredRouter, ports map[cloud.PortID]cloud.DesiredPort) att
 			a.networks = append(a.networks, p.NetworkID)
 		}
 		for _, addr := range p.Addrs {
-			a.subnets[addr.SubnetID] = true
+			a.subnets = append(a.subnets, addr.SubnetID)
 		}
 	}
 	return a
 }
 
-// find returns the port of the instance that q's address belongs to. The error
-// is [cloud.ErrNotFound] when there is none, or more than one.
-//
-// By a router it looks on the router's subnets: a network of the router may
-// have further subnets, whose addresses may be in use behind it elsewhere.
-func (t *topology) find(q query) (cloud.DesiredPort, error) {
-	var found []located
-	if q.router == "" {
-		found = t.networks[q.network].at(q)
-	}
-	router := t.routers[q.router]
-	for _, id := range router.networks {
-		for _, l := range t.networks[id].at(q) {
-			if q.linkLocal() || router.subnets[l.subnet] {
-				found = append(found, l)
-			}
+// Router meets [Ports], as the others do.
+func (t *topology) Router(_ context.Context, id cloud.RouterID) ([]cloud.NetworkID, []cloud.SubnetID, error) {
+	a := t.routers[id]
+	return a.networks, a.subnets, nil
+}
+
+func (t *topology) ByAddr(_ context.Context, networks []cloud.NetworkID, addr netip.Addr) ([]cloud.DesiredPort, error) {
+	return t.ports(networks, func(s *segment) []cloud.DesiredPort { return s.byAddr[addr] }), nil
+}
+
+func (t *topology) ByMAC(_ context.Context, networks []cloud.NetworkID, mac cloud.MAC) ([]cloud.DesiredPort, error) {
+	return t.ports(networks, func(s *segment) []cloud.DesiredPort { return s.byMAC[mac] }), nil
+}
+
+func (t *topology) ports(networks []cloud.NetworkID, of func(*segment) []cloud.DesiredPort) []cloud.DesiredPort {
+	var all []cloud.DesiredPort
+	for _, id := range networks {
+		if s := t.networks[id]; s != nil {
+			all = append(all, of(s)...)
 		}
 	}
-	if len(found) != 1 || !found[0].port.Compute() || found[0].port.DeviceID == "" {
-		return cloud.DesiredPort{}, cloud.ErrNotFound
-	}
-	return found[0].port, nil
+	return all
 }
 
-// at returns who has the address; n may be nil.
-func (n *segment) at(q query) []located {
-	if n == nil {
-		return nil
-	}
-	if !q.linkLocal() {
-		return n.byAddr[q.addr]
-	}
-	mac, ok := eui64(q.addr)
-	if !ok {
-		return nil
-	}
-	return n.byMAC[mac]
-}
+// Forget: the next slice says what is no longer true.
+func (t *topology) Forget(cloud.Sender) bool { return false }
 
-// knows reports whether the query's router or network is the slice's.
-func (t *topology) knows(q query) bool {
-	if q.router != "" {
-		_, ok := t.routers[q.router]
+// knows reports whether the sender's router or network is the slice's.
+func (t *topology) knows(s cloud.Sender) bool {
+	if s.Router != "" {
+		_, ok := t.routers[s.Router]
 		return ok
 	}
-	return t.networks[q.network] != nil
+	return t.networks[s.Network] != nil
 }

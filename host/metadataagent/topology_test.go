@@ -1,6 +1,7 @@
 package metadataagent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,7 +114,6 @@ func TestFind(t *testing.T) {
 		"unknown router":                     {headers(other, "10.0.0.5"), ""},
 		"unknown network":                    {headers(cloud.NetworkID(rtr), "10.0.0.5"), ""},
 		"router's id as network":             {headers(cloud.RouterID(netA), "10.0.0.5"), ""},
-		"empty network":                      {headers(cloud.NetworkID(""), "10.0.0.5"), ""},
 		"nobody":                             {headers(netA, "10.0.0.99"), ""},
 	} {
 		q, malformed := parseQuery(c.header)
@@ -121,7 +121,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s: %s", name, malformed.text)
 			continue
 		}
-		port, err := known.find(q)
+		port, err := find(t.Context(), known, q.Sender)
 		if port.DeviceID != c.want || (c.want == "") != errors.Is(err, cloud.ErrNotFound) {
 			t.Errorf("%s: %q, %v; want %q", name, port.DeviceID, err, c.want)
 		}
@@ -133,8 +133,14 @@ func TestMalformedQueries(t *testing.T) {
 	both.Set(cloud.HeaderRouterID, string(rtr))
 	twice := headers(netA, "10.0.0.5")
 	twice.Add(cloud.HeaderNetworkID, string(netA))
+	other := headers(netA, "10.0.0.5")
+	other["X_neutron_router_id"] = []string{string(rtr)}
+	third := headers(netA, "10.0.0.5")
+	third["X-Neutron-Subnet-Id"] = []string{string(netA)}
 	for name, h := range map[string]http.Header{
-		"both ids": both, "an id twice": twice, "no id": {cloud.HeaderForwardedFor: {"10.0.0.5"}},
+		"both ids": both, "the other id in another spelling": other, "an id of a third kind": third,
+		"empty id": headers(cloud.NetworkID(""), "10.0.0.5"), "no id's form": headers(cloud.NetworkID("x"), "10.0.0.5"),
+		"two ids in one": headers(netA+","+netA, "10.0.0.5"), "an id twice": twice, "no id": {cloud.HeaderForwardedFor: {"10.0.0.5"}},
 		"no address": headers(netA), "empty address": headers(netA, ""), "junk": headers(netA, "10.0.0.5, junk"),
 		"open list": headers(netA, "10.0.0.5,"), "address and port": headers(netA, "10.0.0.5:80"),
 	} {
@@ -165,13 +171,13 @@ func TestFindAgainstAllPorts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := randomSlice(t)
 		known := newTopology(s.Slice)
-		q := query{addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 4).Draw(t, "host"))})}
+		q := cloud.Sender{Addr: netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 4).Draw(t, "host"))})}
 		if rapid.Bool().Draw(t, "by router") {
-			q.router = cloud.RouterID(fmt.Sprint("r", rapid.IntRange(0, 3).Draw(t, "router")))
+			q.Router = cloud.RouterID(fmt.Sprint("r", rapid.IntRange(0, 3).Draw(t, "router")))
 		} else {
-			q.network = cloud.NetworkID(fmt.Sprint("n", rapid.IntRange(0, 4).Draw(t, "network")))
+			q.Network = cloud.NetworkID(fmt.Sprint("n", rapid.IntRange(0, 4).Draw(t, "network")))
 		}
-		got, err := known.find(q)
+		got, err := find(context.Background(), known, q)
 		want := search(s, q)
 		switch {
 		case len(want) == 1 && want[0].Compute():
@@ -211,11 +217,11 @@ func randomSlice(t *rapid.T) slice {
 }
 
 // search is the rule of find, spelled out over all ports.
-func search(s slice, q query) []cloud.DesiredPort {
+func search(s slice, q cloud.Sender) []cloud.DesiredPort {
 	var found []cloud.DesiredPort
 	for _, p := range s.Ports {
 		for _, a := range p.Addrs {
-			if a.Prefix.Addr() == q.addr && (p.NetworkID == q.network || attached(s, q.router, p.NetworkID, a.SubnetID)) {
+			if a.Prefix.Addr() == q.Addr && (p.NetworkID == q.Network || attached(s, q.Router, p.NetworkID, a.SubnetID)) {
 				found = append(found, p)
 			}
 		}
@@ -243,10 +249,10 @@ func FuzzParseQuery(f *testing.F) {
 		if malformed != nil {
 			return
 		}
-		if q.addr.Is4In6() || q.addr.Zone() != "" {
-			t.Errorf("%q is %v", addr, q.addr)
+		if q.Addr.Is4In6() || q.Addr.Zone() != "" {
+			t.Errorf("%q is %v", addr, q.Addr)
 		}
-		if port, err := known.find(q); err == nil && !port.Compute() {
+		if port, err := find(t.Context(), known, q.Sender); err == nil && !port.Compute() {
 			t.Errorf("%+v finds %s", q, port.ID)
 		}
 	})

@@ -59,6 +59,9 @@ type exchange struct {
 // ServeHTTP answers one request of an instance.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: w, r: r, conn: r.Context().Value(connKey{}).(*conn), traceID: cloud.NewTraceID()}
+	if p.given.Load() {
+		w.Header().Set("Connection", "close") // the next request is for the successor
+	}
 	if f := p.answer(x); f != nil {
 		x.status, x.bytes = f.status, f.write(w)
 	}
@@ -79,7 +82,7 @@ func (p *Proxy) answer(x *exchange) *refusal {
 		x.err = err
 		return refuse(http.StatusBadRequest, "The body could not be read.")
 	}
-	if f := x.conn.way.begin(x.conn.client, p.limits); f != nil {
+	if f := x.conn.way.begin(x.r.Context(), x.conn.client, p.limits); f != nil {
 		return f
 	}
 	defer x.conn.way.end(x.conn.client)
@@ -116,7 +119,7 @@ func (x *exchange) outgoing(body []byte) *http.Request {
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 		out.Body, _ = out.GetBody()
 	}
-	out.Header.Set(cloud.HeaderForwardedFor, x.conn.client.String())
+	out.Header.Set(cloud.HeaderForwardedFor, x.conn.addr.String())
 	out.Header.Set(x.conn.way.header, x.conn.way.id)
 	out.Header.Set(cloud.HeaderTraceParent, cloud.TraceParent(x.traceID))
 	return out.WithContext(x.r.Context())
@@ -146,7 +149,7 @@ func (p *Proxy) logExchange(x *exchange) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("trace_id", x.traceID), slog.String("netns", way.key), slog.Any("client", x.conn.client),
+		slog.String("trace_id", x.traceID), slog.String("netns", way.key), slog.Any("client", x.conn.addr),
 		slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path[:min(len(x.r.URL.Path), maxPathInLog)]),
 		slog.Int("status", x.status), slog.Int64("bytes", x.bytes),
 	}

@@ -27,7 +27,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil || check(r, DefaultLimits()) != nil {
 			return
 		}
-		x := &exchange{r: r, conn: &conn{way: w, client: netip.MustParseAddr("10.0.0.5")}, traceID: cloud.NewSecret(16)}
+		x := &exchange{r: r, conn: &conn{way: w, addr: netip.MustParseAddr("10.0.0.5")}, traceID: cloud.NewSecret(16)}
 		var wire bytes.Buffer
 		body := []byte("GET /smuggled HTTP/1.1\r\n\r\n")
 		if err := x.outgoing(body[:min(int(r.ContentLength), len(body))]).Write(&wire); err != nil {

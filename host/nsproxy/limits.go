@@ -10,8 +10,10 @@ type Limits struct {
 	PerClient   int // connections of one address there
 	Requests    int // under way at a time, of all listeners
 	PerWay      int // requests under way of one router or network
-	// ClientRequests is how many of them one address may have.
+	// ClientRequests is how many of them one address may have; more wait for
+	// WaitTime at most.
 	ClientRequests int
+	WaitTime       time.Duration
 	Header         int // bytes of a request's head
 	Body           int64
 	Answer         int64
@@ -28,7 +30,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Connections: 8192, PerListener: 1024, PerClient: 32,
-		Requests: 512, PerWay: 64, ClientRequests: 8,
+		Requests: 512, PerWay: 64, ClientRequests: 8, WaitTime: 5 * time.Second,
 		Header: 8 << 10, Body: 16 << 10, Answer: 16 << 20,
 		HeadTime: 5 * time.Second, ReadTime: 10 * time.Second, WriteTime: 40 * time.Second,
 		IdleTime: 30 * time.Second, AgentTime: 30 * time.Second,

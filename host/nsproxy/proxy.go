@@ -11,33 +11,44 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"imprint/base/daemon"
 )
 
-const (
-	grace   = 3 * time.Second
-	rootUID = 0
-)
+const rootUID = 0
 
 // Run serves what owners hand over on the control listener (see package
 // daemon), and passes requests to the metadata agent that listens on the unix
 // socket agentSocket, until ctx ends (nil) or an owner asks it to stop
 // ([daemon.ErrStop]). Only root may hand over. It refuses to run with any
-// privilege itself. A nil log discards.
+// privilege itself, and gives up the system calls that it does not need. A nil
+// log discards.
 func Run(ctx context.Context, control net.Listener, agentSocket string, log *slog.Logger) error {
-	if err := daemon.CheckUnprivileged(); err != nil {
-		return fmt.Errorf("namespace proxy: %w", err)
+	if err := giveUp(); err != nil {
+		return err
 	}
 	p := New(agentSocket, DefaultLimits(), log)
 	defer p.Close()
 	return daemon.ServeHandover(ctx, control, log, p, rootUID)
 }
 
-// Proxy holds listeners and serves them. It is a [daemon.Handler], whose calls
+// giveUp asserts that the process has no privileges, and closes what it does not
+// need of the kernel.
+func giveUp() error {
+	err := daemon.CheckUnprivileged()
+	if err == nil {
+		err = daemon.Confine()
+	}
+	if err != nil {
+		return fmt.Errorf("namespace proxy: %w", err)
+	}
+	return nil
+}
+
+// Proxy holds listeners and serves them. It is a [daemon.Giver], whose calls
 // come one at a time.
 type Proxy struct {
 	limits    Limits
@@ -47,6 +58,8 @@ type Proxy struct {
 	total     chan struct{} // a place per connection
 	requests  chan struct{} // a place per request
 	listening sync.WaitGroup
+	open      sync.WaitGroup // connections
+	given     atomic.Bool    // to a successor
 
 	mu   sync.Mutex
 	held map[string]*held
@@ -131,13 +144,13 @@ func (p *Proxy) newHeld(item daemon.Item, old *held, files []*os.File) (*held, e
 			h.stopListening()
 			return nil, err
 		}
-		h.gates = append(h.gates, &gate{Listener: l, way: h.way, limits: p.limits, total: p.total, log: p.log})
+		h.gates = append(h.gates, &gate{TCPListener: l, way: h.way, proxy: p})
 	}
 	return h, nil
 }
 
 // listener makes a listener of a file, which stays open.
-func listener(f *os.File) (net.Listener, error) {
+func listener(f *os.File) (*net.TCPListener, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -154,11 +167,12 @@ func listener(f *os.File) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a listener: %w", err)
 	}
-	if _, tcp := l.(*net.TCPListener); !tcp || listening == 0 {
+	tcp, is := l.(*net.TCPListener)
+	if !is || listening == 0 {
 		l.Close()
 		return nil, errors.New("not a listening TCP socket")
 	}
-	return l, nil
+	return tcp, nil
 }
 
 // serve accepts on one listener until it is closed. One that fails takes its
@@ -201,19 +215,6 @@ func (p *Proxy) List() []daemon.Item {
 		items = append(items, p.held[key].item)
 	}
 	return items
-}
-
-// Close closes all listeners, lets requests end for some seconds, and waits
-// for the proxy's goroutines.
-func (p *Proxy) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	if err := p.server.Shutdown(ctx); err != nil {
-		p.log.Warn("requests cut off", "error", err)
-		p.server.Close()
-	}
-	p.listening.Wait()
-	p.agent.CloseIdleConnections()
 }
 
 // stopListening closes the listeners; h may be nil.

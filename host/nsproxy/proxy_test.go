@@ -470,6 +470,55 @@ func TestRequestLimits(t *testing.T) {
 	waiting.Wait()
 }
 
+// TestClientWaitsForItself: more requests of one client than may be under way
+// are served one after the other, and do not hinder another client.
+func TestClientWaitsForItself(t *testing.T) {
+	l := DefaultLimits()
+	l.PerWay, l.ClientRequests = 3, 2
+	entered, release := make(chan bool, 8), make(chan bool)
+	r := newRig(t, l, func(http.ResponseWriter, *http.Request) { entered <- true; <-release })
+	address := r.listen(t, routerKey)
+	var waiting sync.WaitGroup
+	start := func(from string) {
+		waiting.Go(func() {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+			c, err := d.Dial("tcp", address)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			io.WriteString(c, get)
+			if res, text := answer(t, bufio.NewReader(c)); res == nil || res.StatusCode != 200 {
+				t.Errorf("%s: %v %q", from, res, text)
+			}
+		})
+	}
+	for range 5 {
+		start("127.0.0.1")
+	}
+	<-entered
+	<-entered
+	start("127.0.0.2")
+	<-entered
+	close(release)
+	waiting.Wait()
+	l.ClientRequests, l.WaitTime = 1, time.Millisecond
+	block := make(chan bool)
+	r = newRig(t, l, func(http.ResponseWriter, *http.Request) { entered <- true; <-block })
+	address = r.listen(t, routerKey)
+	for len(entered) > 0 {
+		<-entered
+	}
+	waiting.Go(func() { talk(t, address, get) })
+	<-entered
+	if res, _ := talk(t, address, get); res == nil || res.StatusCode != 503 || res.Header.Get("Retry-After") == "" {
+		t.Errorf("who waited in vain: %v", res)
+	}
+	close(block)
+	waiting.Wait()
+}
+
 func TestAnswersThatAreCut(t *testing.T) {
 	l := DefaultLimits()
 	l.Answer = 1000

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -86,5 +87,5 @@ func goodTarget(r *http.Request) bool {
 	if err != nil || r.URL.Scheme != "http" || r.URL.User != nil || r.URL.Port() != "" && r.URL.Port() != "80" {
 		return false
 	}
-	return host == netip.AddrFrom4([4]byte{169, 254, 169, 254}) || host == netip.MustParseAddr("fe80::a9fe:a9fe")
+	return slices.Contains(metadataAddrs(), host)
 }

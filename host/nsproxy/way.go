@@ -1,13 +1,14 @@
 package nsproxy
 
 import (
+	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -24,11 +25,16 @@ type way struct {
 	lines      *rate.Limiter // of the log
 	suppressed atomic.Int64  // lines since the last one
 
-	mu        sync.Mutex
-	conns     map[*conn]struct{}
-	perClient map[netip.Addr]int // connections
-	underWay  map[netip.Addr]int // requests
-	requests  int                // of all clients
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	clients  map[netip.Addr]*client
+	requests int // of all clients
+}
+
+// client is an address that has connections.
+type client struct {
+	conns int
+	slots chan struct{} // a place per request
 }
 
 func newWay(key string, l Limits) (*way, error) {
@@ -40,7 +46,7 @@ func newWay(key string, l Limits) (*way, error) {
 	return &way{
 		key: key, header: header, id: id,
 		lines: rate.NewLimiter(rate.Limit(l.LogRate), l.LogBurst),
-		conns: map[*conn]struct{}{}, perClient: map[netip.Addr]int{}, underWay: map[netip.Addr]int{},
+		conns: map[*conn]struct{}{}, clients: map[netip.Addr]*client{},
 	}, nil
 }
 
@@ -59,15 +65,23 @@ func (w *way) closeAll() {
 
 // admit counts a connection in, unless the way or its client has too many.
 func (w *way) admit(c net.Conn, l Limits) (*conn, bool) {
-	client := peer(c)
+	addr := peer(c)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !client.IsValid() || len(w.conns) >= l.PerListener || w.perClient[client] >= l.PerClient {
+	if !addr.IsValid() || len(w.conns) >= l.PerListener {
 		return nil, false
 	}
-	admitted := &conn{Conn: c, way: w, client: client}
+	who := w.clients[addr]
+	if who == nil {
+		who = &client{slots: make(chan struct{}, l.ClientRequests)}
+		w.clients[addr] = who
+	}
+	if who.conns >= l.PerClient {
+		return nil, false
+	}
+	who.conns++
+	admitted := &conn{Conn: c, way: w, addr: addr, client: who}
 	w.conns[admitted] = struct{}{}
-	w.perClient[client]++
 	return admitted, true
 }
 
@@ -75,34 +89,50 @@ func (w *way) leave(c *conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.conns, c)
-	if w.perClient[c.client]--; w.perClient[c.client] == 0 {
-		delete(w.perClient, c.client)
+	if c.client.conns--; c.client.conns == 0 {
+		delete(w.clients, c.addr)
 	}
 }
 
-// begin counts a request of a client in, unless there are too many already;
-// end counts it out.
-func (w *way) begin(client netip.Addr, l Limits) *refusal {
+// begin counts a request in; end counts it out. One of a client that has too
+// many already waits for those, and takes nobody else's place meanwhile; one of
+// a way that has too many is refused.
+func (w *way) begin(ctx context.Context, who *client, l Limits) *refusal {
+	select {
+	case who.slots <- struct{}{}:
+	default:
+		if !who.wait(ctx, l.WaitTime) {
+			return unavailable("Too many requests of this instance are under way.")
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.underWay[client] >= l.ClientRequests {
-		return unavailable("Too many requests of this instance are under way.")
-	}
 	if w.requests >= l.PerWay {
+		<-who.slots
 		return unavailable("Too many requests of this network are under way.")
 	}
 	w.requests++
-	w.underWay[client]++
 	return nil
 }
 
-func (w *way) end(client netip.Addr) {
+// wait waits for a place.
+func (c *client) wait(ctx context.Context, atMost time.Duration) bool {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case c.slots <- struct{}{}:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (w *way) end(who *client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.requests--
-	if w.underWay[client]--; w.underWay[client] == 0 {
-		delete(w.underWay, client)
-	}
+	<-who.slots
 }
 
 // peer returns who is at the other end: an IPv4 address not mapped, a
@@ -113,70 +143,4 @@ func peer(c net.Conn) netip.Addr {
 		return netip.Addr{}
 	}
 	return a.AddrPort().Addr().Unmap().WithZone("")
-}
-
-// conn is an instance's connection.
-type conn struct {
-	net.Conn
-	way    *way
-	client netip.Addr
-	once   sync.Once
-	total  chan struct{} // holds a place until the end
-}
-
-func (c *conn) Close() error {
-	c.once.Do(func() {
-		c.way.leave(c)
-		<-c.total
-	})
-	return c.Conn.Close()
-}
-
-// CloseWrite lets net/http close so that the client can read its answer first.
-func (c *conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
-// gate is a listener of a way that lets only so many connections in.
-type gate struct {
-	net.Listener
-	way    *way
-	limits Limits
-	total  chan struct{}
-	log    *slog.Logger
-}
-
-// Accept closes connections that are too many.
-func (g *gate) Accept() (net.Conn, error) {
-	for {
-		c, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if admitted, ok := g.admit(c); ok {
-			return admitted, nil
-		}
-		c.Close()
-		if g.way.lines.Allow() {
-			g.log.Warn("connection refused: too many", "netns", g.way.key, "client", c.RemoteAddr())
-		}
-	}
-}
-
-func (g *gate) admit(c net.Conn) (*conn, bool) {
-	select {
-	case g.total <- struct{}{}:
-	default:
-		return nil, false
-	}
-	admitted, ok := g.way.admit(c, g.limits)
-	if !ok {
-		<-g.total
-		return nil, false
-	}
-	admitted.total = g.total
-	return admitted, true
 }

@@ -16,9 +16,9 @@ import (
 
 const nobody = 65534
 
-// TestMain makes the test binary a proxy too: "worker <agent socket>".
+// TestMain makes the test binary a proxy too: "worker <agent socket> …".
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == "worker" {
+	if len(os.Args) >= 3 && os.Args[1] == "worker" {
 		if err := runWorker(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -33,7 +33,7 @@ func runWorker(agentSocket string) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := daemon.NewLogger(os.Stderr, slog.LevelWarn, false)
 	if err := Run(context.Background(), control, agentSocket, log); err != daemon.ErrStop {
 		return err
 	}

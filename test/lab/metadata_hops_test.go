@@ -30,6 +30,7 @@ import (
 // hops is the way of a request in one process: proxy, unix socket, agent,
 // loopback, service; each with a log of its own.
 type hops struct {
+	socket                        string // the agent's
 	proxy                         *nsproxy.Proxy
 	proxyLog, agentLog, served    lockedBuffer
 	stopProxy, stopAgent, stopAll func()
@@ -120,10 +121,11 @@ func hopModel() *cloud.Model {
 	return m
 }
 
-func startHops(t *testing.T) *hops {
+func startHops(t testing.TB) *hops { return startHopsFor(t, hopModel(), metadataagent.Limits{}) }
+
+func startHopsFor(t testing.TB, m *cloud.Model, limits metadataagent.Limits) *hops {
 	t.Helper()
 	h := &hops{}
-	m := hopModel()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	run := func(what string, f func() error) {
@@ -147,8 +149,9 @@ func startHops(t *testing.T) *hops {
 	run("service", func() error { return service.Run(ctx, tcp) })
 
 	socket := filepath.Join(t.TempDir(), "metadata")
+	h.socket = socket
 	agent, err := metadataagent.New(metadataagent.Config{
-		Services: []string{tcp.Addr().String()}, Secret: hopSecret, ProxyUID: uint32(os.Getuid()),
+		Services: []string{tcp.Addr().String()}, Secret: hopSecret, ProxyUID: uint32(os.Getuid()), Limits: limits,
 	}, h.agentLog.logger())
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +173,7 @@ func startHops(t *testing.T) *hops {
 	return h
 }
 
-func (h *hops) listen(t *testing.T, key string) string {
+func (h *hops) listen(t testing.TB, key string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -85,6 +85,7 @@ var may = map[string][]string{
 	"test/layout":     {"*"},
 	"test/drivebench": {"*"},
 	"test/vm":         {"*"},
+	"test/pathbench":  {"*"},
 	"test/report":     {},
 }
 
