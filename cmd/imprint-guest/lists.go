@@ -11,7 +11,8 @@ import (
 )
 
 // sources are the data sources in the order in which they are asked: a config
-// drive needs no network and is there for those who have none, Ec2 is for clouds that serve EC2's tree alone, None is what is left. wait is how
+// drive needs no network and is there for those who have none, Ec2 is for clouds
+// that serve EC2's tree alone, None is what is left. wait is how
 // long one may go on asking while nobody answers. The system's configuration
 // may choose among them (datasource_list) and give them settings (datasource).
 func sources(config *cloudconfig.Node, wait time.Duration) []datasource.Source {
@@ -33,6 +34,12 @@ func sources(config *cloudconfig.Node, wait time.Duration) []datasource.Source {
 // over this machine's network.
 func localSources(config *cloudconfig.Node) []datasource.Source {
 	return []datasource.Source{datasource.NewNone(noneSettings(config))}
+}
+
+// volumeSources are the sources of a system that is prepared from a seed.
+func volumeSources(config *cloudconfig.Node) []datasource.Source {
+	dsmode, _ := config.Get("datasource", "ConfigDrive").Text("dsmode")
+	return []datasource.Source{datasource.NewConfigDrive(dsmode)}
 }
 
 // settings reads max_wait and timeout, seconds, of one source.
@@ -62,7 +69,7 @@ func noneSettings(config *cloudconfig.Node) datasource.NoneSettings {
 func initModules() []module.Module {
 	names := []string{"hostname", "fqdn", "preserve_hostname", "prefer_fqdn_over_hostname"}
 	return []module.Module{
-		{Name: "bootcmd", Frequency: clouddir.PerAlways, Keys: []string{"bootcmd"}, Run: module.Bootcmd},
+		{Name: "bootcmd", Frequency: clouddir.PerAlways, Keys: []string{"bootcmd"}, AtBoot: true, Run: module.Bootcmd},
 		{Name: "write-files", Frequency: clouddir.PerInstance, Keys: []string{"write_files"}, Run: module.WriteFiles},
 		{Name: "set_hostname", Frequency: clouddir.PerInstance, Reads: names, Run: module.SetHostname},
 		{Name: "update_hostname", Frequency: clouddir.PerAlways, Reads: names, Run: module.UpdateHostname},
@@ -84,11 +91,11 @@ func configModules() []module.Module {
 func finalModules() []module.Module {
 	return []module.Module{
 		{Name: "write-files-deferred", Frequency: clouddir.PerInstance, Keys: []string{"write_files"}, Run: module.WriteFilesDeferred},
-		{Name: "scripts-vendor", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsVendor},
-		{Name: "scripts-per-once", Frequency: clouddir.PerOnce, AtMostOnce: true, Run: module.ScriptsPerOnce},
-		{Name: "scripts-per-boot", Frequency: clouddir.PerAlways, Run: module.ScriptsPerBoot},
-		{Name: "scripts-per-instance", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsPerInstance},
-		{Name: "scripts-user", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsUser},
-		{Name: "final-message", Frequency: clouddir.PerAlways, Reads: []string{"final_message"}, Run: module.FinalMessage},
+		{Name: "scripts-vendor", Frequency: clouddir.PerInstance, AtMostOnce: true, AtBoot: true, Run: module.ScriptsVendor},
+		{Name: "scripts-per-once", Frequency: clouddir.PerOnce, AtMostOnce: true, AtBoot: true, Run: module.ScriptsPerOnce},
+		{Name: "scripts-per-boot", Frequency: clouddir.PerAlways, AtBoot: true, Run: module.ScriptsPerBoot},
+		{Name: "scripts-per-instance", Frequency: clouddir.PerInstance, AtMostOnce: true, AtBoot: true, Run: module.ScriptsPerInstance},
+		{Name: "scripts-user", Frequency: clouddir.PerInstance, AtMostOnce: true, AtBoot: true, Run: module.ScriptsUser},
+		{Name: "final-message", Frequency: clouddir.PerAlways, Reads: []string{"final_message"}, AtBoot: true, Run: module.FinalMessage},
 	}
 }

@@ -10,6 +10,7 @@ const (
 	instanceData  = RunDir + "/instance-data.json"
 	sensitiveData = RunDir + "/instance-data-sensitive.json"
 	cloudIDLink   = RunDir + "/cloud-id"
+	combinedData  = RunDir + "/combined-cloud-config.json"
 )
 
 // Redacted stands in the public instance data for what only root may see.
@@ -40,6 +41,9 @@ func (d *Dir) StoreInstanceData(cloudID string, sensitive, public any) error {
 	}
 	return d.writeJSON(instanceData, public, 0o644)
 }
+
+// StoreCombined writes the whole configuration of this boot, for root alone.
+func (d *Dir) StoreCombined(config any) error { return d.writeJSON(combinedData, config, 0o600) }
 
 // InstanceData reads the instance data: everything for root, the public half
 // for others or where there is nothing else.

@@ -15,6 +15,8 @@ const (
 	StageInit   Stage = "init"
 	StageConfig Stage = "modules-config"
 	StageFinal  Stage = "modules-final"
+	// StageModulesInit is the init modules run by themselves.
+	StageModulesInit Stage = "modules-init"
 )
 
 const (
@@ -143,6 +145,20 @@ func (s *Status) Warnings() []string {
 	for _, stage := range []Stage{StageLocal, StageInit, StageConfig, StageFinal} {
 		for _, level := range []string{"ERROR", "WARNING", "DEPRECATED"} {
 			all = append(all, s.record(stage).Recoverable[level]...)
+		}
+	}
+	return all
+}
+
+// recoverable are the warnings of all stages by level, nil without any.
+func (s *Status) recoverable() map[string][]string {
+	var all map[string][]string
+	for _, stage := range []Stage{StageLocal, StageInit, StageConfig, StageFinal} {
+		for level, lines := range s.record(stage).Recoverable {
+			if all == nil {
+				all = map[string][]string{}
+			}
+			all[level] = append(all[level], lines...)
 		}
 	}
 	return all

@@ -223,7 +223,7 @@ func (m *machine) start() []string {
 	return errs
 }
 
-func (m *machine) report() clouddir.Report { return clouddir.New(m.root, nil).Report("") }
+func (m *machine) report() clouddir.Report { return clouddir.New(m.root, nil).Report("", "") }
 
 const story = `Content-Type: multipart/mixed; boundary="B"
 MIME-Version: 1.0
@@ -485,7 +485,7 @@ func TestNetworkDisabled(t *testing.T) {
 }
 
 func TestModuleFailures(t *testing.T) {
-	for name, want := range map[string]string{"error": "breaks: it broke", "panic": "breaks: internal error: out of order"} {
+	for name, want := range map[string]string{"error": "('breaks', RuntimeError('it broke'))", "panic": "('breaks', RuntimeError('internal error: out of order'))"} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
 			m.broken, m.panics = true, name == "panic"
@@ -542,10 +542,11 @@ func TestUserDataFaults(t *testing.T) {
 		"no module":     {"#cloud-config\npackages: [tree]\n", []string{"line 2 column 1", "packages: this agent has no module for it"}},
 		"unknown bytes": {"\x00\x01\x02\xff\xfe binary", []string{"Unhandled non-multipart"}},
 		"wrong header":  {"#cloud-confg\nhostname: x", []string{"Unhandled non-multipart", "#cloud-confg"}},
-		"part handler":  {"#part-handler\nimport os", []string{"text/part-handler"}},
+		"part handler":  {"#part-handler\nimport os", []string{"part-001", "there is no Python here"}},
 		"template":      {"## template: jinja\n#cloud-config\nhostname: {{ x }}", []string{"template"}},
 		"jsonp":         {"#cloud-config-jsonp\n[]", []string{"text/cloud-config-jsonp"}},
-		"no include":    {"#include\nfile:///etc/shadow\n", []string{"only http"}},
+		"no include":    {"#include\nftp://a/b\n", []string{"only http"}},
+		"no file":       {"#include\nfile:///etc/nosuch\n", []string{"/etc/nosuch"}},
 		"broken mime":   {"Content-Type: multipart/mixed\n\nx", []string{"Unhandled non-multipart"}},
 		"log forgery":   {"#cloud-config\n? \"a\\n2026-11-21 04:00:00,000 - x.py[ERROR]: forged\"\n: 1\n", []string{"part-001"}},
 	}
@@ -620,20 +621,20 @@ func TestSystemConfig(t *testing.T) {
 
 func TestSingle(t *testing.T) {
 	m := newMachine(t)
-	if err := m.boot().RunSingle(t.Context(), "count-instance", ""); err == nil {
+	if err := m.boot().RunSingle(t.Context(), "count-instance", nil, "", false); err == nil {
 		t.Error("ran without an instance")
 	}
 	m.source.inst = openstack("i-1", "c1", "")
 	m.start()
 	for name, f := range map[string]clouddir.Frequency{"count-instance": "", "cc_count_instance": clouddir.PerAlways} {
-		if err := m.boot().RunSingle(t.Context(), name, f); err != nil {
+		if err := m.boot().RunSingle(t.Context(), name, nil, f, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if m.counts["instance"] != 2 {
 		t.Errorf("ran %d times", m.counts["instance"])
 	}
-	if err := m.boot().RunSingle(t.Context(), "nosuch", ""); !errors.Is(err, ErrUnknownModule) {
+	if err := m.boot().RunSingle(t.Context(), "nosuch", nil, "", false); !errors.Is(err, ErrUnknownModule) {
 		t.Errorf("error %v", err)
 	}
 }
