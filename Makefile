@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test check fuzz bench packages test-packages clean
+.PHONY: build demo test check fuzz bench packages test-packages clean test-guest
 
 build:
 	@mkdir -p bin
@@ -38,6 +38,15 @@ test: test-packages build
 	@{ $(GO) test -json -shuffle=on -timeout 10m $$($(GO) list ./... | grep -v /test/e2e); \
 	   CGO_ENABLED=1 $(GO) test -json -race -timeout 10m $(RACE); \
 	   $(GO) test -json -timeout 12m ./test/e2e; } | bin/report
+
+# Plays the golden cases to the agent and compares the machines that it leaves with
+# the real cloud-init's, or with their capture where that is not built. CASES names
+# some of them, FLAGS are those of test/guest (-capture, -waiting, -keep DIR, -v).
+test-guest:
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/imprint-guest
+	$(GO) build -o bin/test-guest ./test/guest
+	bin/test-guest $(FLAGS) $(CASES)
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:

@@ -80,6 +80,7 @@ var may = map[string][]string{
 	"test/e2e":     {"*"},
 	"test/restapi": {"*"},
 	"test/layout":  {"*"},
+	"test/guest":   {},
 	"test/report":  {},
 }
 
