@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"strings"
 
 	"imprint/base/rootfs"
 	"imprint/guest/datasource"
@@ -19,7 +20,7 @@ func (p *program) generatorCommand() *command {
 			{name: "late", optional: true, value: &late, help: "the same, after all others"}},
 		run: func() int {
 			return p.withRoot(func(root *rootfs.Root) int {
-				g := stage.Generator{Root: root, Identify: func() []string { return identify(root, p.files) }, Target: "/lib/systemd/system/cloud-init.target"}
+				g := stage.Generator{Root: root, Identify: func() stage.Identification { return identify(root, p.files) }, Target: "/lib/systemd/system/cloud-init.target"}
 				if line, ok := os.LookupEnv("KERNEL_CMDLINE"); ok {
 					g.CommandLine = &line
 				}
@@ -35,15 +36,21 @@ func (p *program) generatorCommand() *command {
 	}
 }
 
-// identify names the sources that are here, from the machine alone.
-func identify(root *rootfs.Root, files []string) []string {
+// identify finds out which sources are here, from the machine alone.
+func identify(root *rootfs.Root, files []string) stage.Identification {
 	config, _ := stage.SystemConfig(root, files...) // what cannot be read, the stages tell
 	env := datasource.Env{Root: root, Disks: datasource.DevDisks{Root: root}}
-	var names []string
+	var names, reasons []string
 	for _, s := range sources(config, 0) {
-		if e := s.Detect(env); e.Verdict == datasource.Present && s.Name() != "None" {
+		e := s.Detect(env)
+		reasons = append(reasons, e.Source+": "+string(e.Verdict)+": "+e.Reason)
+		if e.Verdict == datasource.Present && s.Name() != "None" {
 			names = append(names, s.Name())
 		}
 	}
-	return names
+	i := stage.Identification{Enabled: len(names) > 0, Reason: strings.Join(reasons, "\n")}
+	if i.Enabled {
+		i.Config = "datasource_list: [ " + strings.Join(append(names, "None"), ", ") + " ]\n"
+	}
+	return i
 }

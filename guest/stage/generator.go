@@ -9,6 +9,13 @@ import (
 	"imprint/guest/clouddir"
 )
 
+// Identification is what is known of the data sources before any is asked.
+type Identification struct {
+	Enabled bool   // there is one
+	Config  string // for the stages: datasource_list
+	Reason  string // in words, lines
+}
+
 // Generator decides early in a boot, before any service starts, whether the
 // stages run: systemd calls it with the directories of its units. The kernel's
 // command line (cloud-init=enabled or disabled) comes before the files
@@ -19,8 +26,8 @@ type Generator struct {
 	// CommandLine takes the kernel's place if it is not nil (the variable
 	// KERNEL_CMDLINE).
 	CommandLine *string
-	// Identify names the data sources that may be here; none means none.
-	Identify func() []string
+	// Identify finds out which data sources may be here.
+	Identify func() Identification
 	// Target is the unit that is wanted, if the stages run.
 	Target string
 
@@ -113,22 +120,19 @@ func (g *Generator) commandLine() string {
 // identified finds out which data sources may be here and leaves their names
 // for the stages.
 func (g *Generator) identified() bool {
-	names := g.Identify()
+	i := g.Identify()
+	g.say("%s", strings.TrimSpace(i.Reason))
 	result := "0\n"
-	if len(names) == 0 {
+	if !i.Enabled {
 		result = "1\n"
 	}
-	if err := g.Root.WriteFile(identifyMark, []byte(result), 0o644); err != nil {
-		g.say("%v", err)
+	for name, text := range map[string]string{identifyMark: result, runConfig: i.Config} {
+		if text == "" {
+			continue
+		}
+		if err := g.Root.WriteFile(name, []byte(text), 0o644); err != nil {
+			g.say("%v", err)
+		}
 	}
-	if len(names) == 0 {
-		g.say("no data source is here")
-		return false
-	}
-	g.say("data sources: %s", strings.Join(names, ", "))
-	list := "datasource_list: [ " + strings.Join(append(names, noneName), ", ") + " ]\n"
-	if err := g.Root.WriteFile(runConfig, []byte(list), 0o644); err != nil {
-		g.say("%v", err)
-	}
-	return true
+	return i.Enabled
 }
