@@ -47,13 +47,13 @@ const scratchDir = clouddir.RunDir + "/tmp"
 
 // Bootcmd runs the commands of bootcmd at once, with INSTANCE_ID set.
 func Bootcmd(ctx context.Context, e *Env) error {
-	script, err := shellify(e.Config.Get("bootcmd"))
-	if err != nil {
-		return fmt.Errorf("bootcmd: %w", err)
-	}
 	root := e.Distro.Root
 	if err := root.MkdirAll(scratchDir, 0o777|fs.ModeSticky); err != nil {
 		return fmt.Errorf("make %s: %w", scratchDir, err)
+	}
+	script, err := shellify(e.Config.Get("bootcmd"))
+	if err != nil {
+		return fmt.Errorf("bootcmd: %w", err)
 	}
 	file := fmt.Sprintf("%s/tmp%s.sh", scratchDir, strings.ToLower(rand.Text()[:8]))
 	if err := root.WriteFile(file, []byte(script), 0o700); err != nil {
