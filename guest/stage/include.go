@@ -68,7 +68,7 @@ func (b *Boot) fetch(ctx context.Context, from string) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("include %s: %s", u.Redacted(), resp.Status)
+		return nil, statusError(resp.StatusCode, u.Redacted())
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxInclude+1))
 	if err != nil {
@@ -78,4 +78,14 @@ func (b *Boot) fetch(ctx context.Context, from string) ([]byte, error) {
 		return nil, fmt.Errorf("include %s: more than %d bytes", u.Redacted(), maxInclude)
 	}
 	return data, nil
+}
+
+// statusError is worded as that of Python's requests, which people look for.
+func statusError(code int, from string) error {
+	kind := "Client"
+	if code >= http.StatusInternalServerError {
+		kind = "Server"
+	}
+	//lint:ignore ST1005 the words of requests
+	return fmt.Errorf("%d %s Error: %s for url: %s", code, kind, http.StatusText(code), from)
 }

@@ -180,7 +180,7 @@ func (b *Boot) takeSet(ctx context.Context, inst *datasource.Instance, from orig
 		Fetch: func(i userdata.Include) ([]byte, error) {
 			data, err := b.include(ctx, i)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", from.name, err))
+				errs = append(errs, err)
 			}
 			return data, err
 		},

@@ -85,7 +85,7 @@ func (a *accepted) String() string {
 // cover takes out of d what is accepted, and tells whether nothing is left.
 func (a *accepted) cover(name string, d *difference) bool {
 	match := func(glob, s string) bool { ok, _ := path.Match(glob, s); return ok || glob == "*" }
-	if !match(a.cases, name) || d.kind != a.kind || !match(a.path, d.path) {
+	if !match(a.cases, name) || !match(a.kind, d.kind) || !match(a.path, d.path) {
 		return false
 	}
 	if a.line == nil {
