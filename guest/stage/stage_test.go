@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -147,6 +148,12 @@ func (m *machine) exists(name string) bool { _, err := m.root.Stat(name); return
 
 // boot returns the stages as one process of the agent has them.
 func (m *machine) boot() *Boot {
+	b, _ := m.bootWith(func(w io.Writer) io.Writer { return w })
+	return b
+}
+
+// bootWith is boot with a log of the caller's.
+func (m *machine) bootWith(wrap func(io.Writer) io.Writer) (*Boot, io.Writer) {
 	now := func() time.Time { return time.Date(2026, 11, 21, 4, 0, 0, 0, time.UTC) }
 	path, err := m.root.Path("/var/log/cloud-init.log")
 	if err != nil {
@@ -161,7 +168,8 @@ func (m *machine) boot() *Boot {
 	}
 	m.t.Cleanup(func() { file.Close() })
 	var out bytes.Buffer
-	journal := clouddir.NewLog(file, &out)
+	to := wrap(file)
+	journal := clouddir.NewLog(to, &out)
 	log := slog.New(journal)
 	count := func(name string) func(context.Context, *module.Env) error {
 		return func(context.Context, *module.Env) error { m.counts[name]++; return nil }
@@ -189,7 +197,7 @@ func (m *machine) boot() *Boot {
 		},
 		Journal: journal, Log: log, Output: &out, Console: &out, Version: "22.4.2",
 		Now: now, Uptime: func() time.Duration { return 12 * time.Second },
-	}
+	}, to
 }
 
 func (m *machine) run(_ context.Context, c distro.Command) error {
