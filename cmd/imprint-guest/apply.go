@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"imprint/base/cloudconfig"
 	"imprint/base/rootfs"
 	"imprint/guest/clouddir"
 	"imprint/guest/datasource"
@@ -69,6 +70,12 @@ func (p *program) apply(ctx context.Context, dir, seed string) int {
 		}
 		return min(len(errs), exitFailed)
 	})
+}
+
+// volumeSources are the sources of a system that is prepared from a seed.
+func volumeSources(config *cloudconfig.Node) []datasource.Source {
+	dsmode, _ := config.Get("datasource", "ConfigDrive").Text("dsmode")
+	return []datasource.Source{datasource.NewConfigDrive(dsmode)}
 }
 
 // plant puts a seed where the data sources find it: a directory is copied into

@@ -11,8 +11,7 @@ import (
 )
 
 // sources are the data sources in the order in which they are asked: a config
-// drive needs no network and is there for those who have none, Ec2 is for clouds
-// that serve EC2's tree alone, None is what is left. wait is how
+// drive needs no network and is there for those who have none, Ec2 is for clouds that serve EC2's tree alone, None is what is left. wait is how
 // long one may go on asking while nobody answers. The system's configuration
 // may choose among them (datasource_list) and give them settings (datasource).
 func sources(config *cloudconfig.Node, wait time.Duration) []datasource.Source {
@@ -34,12 +33,6 @@ func sources(config *cloudconfig.Node, wait time.Duration) []datasource.Source {
 // over this machine's network.
 func localSources(config *cloudconfig.Node) []datasource.Source {
 	return []datasource.Source{datasource.NewNone(noneSettings(config))}
-}
-
-// volumeSources are the sources of a system that is prepared from a seed.
-func volumeSources(config *cloudconfig.Node) []datasource.Source {
-	dsmode, _ := config.Get("datasource", "ConfigDrive").Text("dsmode")
-	return []datasource.Source{datasource.NewConfigDrive(dsmode)}
 }
 
 // settings reads max_wait and timeout, seconds, of one source.
