@@ -45,6 +45,12 @@ func (d *Dir) StoreInstanceData(cloudID string, sensitive, public any) error {
 // StoreCombined writes the whole configuration of this boot, for root alone.
 func (d *Dir) StoreCombined(config any) error { return d.writeJSON(combinedData, config, 0o600) }
 
+// HasInstanceData tells whether this boot has instance data.
+func (d *Dir) HasInstanceData() bool {
+	_, err := d.root.Stat(sensitiveData)
+	return err == nil
+}
+
 // InstanceData reads the instance data: everything for root, the public half
 // for others or where there is nothing else.
 func (d *Dir) InstanceData(root bool) ([]byte, error) {

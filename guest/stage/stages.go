@@ -90,6 +90,7 @@ func (b *Boot) apply(ctx context.Context, o *outcome, inst *datasource.Instance)
 	for _, p := range inst.Problems {
 		b.ignore(inst.Class+".py", "metadata: "+printable(p))
 	}
+	b.begin(ctx, "setup-datasource", "setting up datasource").end(ctx, true, "")
 	o.add(b.takeData(ctx, inst))
 	config := b.config()
 	if err := b.stop(config); err != nil {
@@ -98,6 +99,7 @@ func (b *Boot) apply(ctx context.Context, o *outcome, inst *datasource.Instance)
 	}
 	b.reportTo(ctx, config)
 	b.redirect(config, "init")
+	b.begin(ctx, "activate-datasource", "activating datasource").end(ctx, true, "")
 	if err := module.EarlyHostname(ctx, b.env(cloud, config)); err != nil {
 		b.Log.Warn("Failed setting hostname in init stage, will retry: " + err.Error())
 	}
@@ -139,6 +141,7 @@ func (b *Boot) decided() *datasource.Instance {
 
 // become makes inst the current instance and records it.
 func (b *Boot) become(inst *datasource.Instance, fresh bool) error {
+	decided := b.Dir.RunID() == inst.InstanceID
 	id := clouddir.Identity{ID: inst.InstanceID, Source: inst.Line()}
 	if err := b.Dir.Instancify(id, inst); err != nil {
 		return fmt.Errorf("make %s the current instance: %w", inst.InstanceID, err)
@@ -148,7 +151,10 @@ func (b *Boot) become(inst *datasource.Instance, fresh bool) error {
 			return fmt.Errorf("mark instance: %w", err)
 		}
 	}
-	b.Log.Debug(fmt.Sprintf("init will now be targeting instance id: %s. new=%t", inst.InstanceID, fresh))
+	b.Log.Debug(fmt.Sprintf("init will now be targeting instance id: %s. new=%t", inst.InstanceID, fresh), clouddir.Component, "main.py")
+	if decided && b.Dir.HasInstanceData() {
+		return nil
+	}
 	return b.record(inst)
 }
 

@@ -85,6 +85,9 @@ func (a *accepted) String() string {
 // cover takes out of d what is accepted, and tells whether nothing is left.
 func (a *accepted) cover(name string, d *difference) bool {
 	match := func(glob, s string) bool { ok, _ := path.Match(glob, s); return ok || glob == "*" }
+	if d.kind == "cli" { // a command, no path
+		match = func(glob, s string) bool { return commandGlob(glob).MatchString(s) }
+	}
 	if !match(a.cases, name) || !match(a.kind, d.kind) || !match(a.path, d.path) {
 		return false
 	}
@@ -98,6 +101,11 @@ func (a *accepted) cover(name string, d *difference) bool {
 		a.used.Store(true)
 	}
 	return before > 0 && len(d.lines) == 0
+}
+
+// commandGlob is a pattern in which "*" is any text.
+func commandGlob(glob string) *regexp.Regexp {
+	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(glob), `\*`, ".*") + "$")
 }
 
 // unaccepted are the differences that no line accepts.
@@ -137,7 +145,7 @@ func readAccepted(file string) ([]*accepted, error) {
 		if m == nil {
 			return fmt.Errorf("%s: %q is not CASE KIND PATH [/LINE/]: reason", file, line)
 		}
-		a := &accepted{cases: m[1], kind: m[2], path: m[3], reason: m[5]}
+		a := &accepted{cases: m[1], kind: m[2], path: strings.ReplaceAll(m[3], `\ `, " "), reason: m[5]}
 		if m[4] != "" {
 			var err error
 			if a.line, err = regexp.Compile(m[4]); err != nil {
@@ -150,7 +158,7 @@ func readAccepted(file string) ([]*accepted, error) {
 	return all, err
 }
 
-var acceptedLine = regexp.MustCompile(`^(\S+) (\S+) (\S+?)(?: /(.*)/)?: (.*)$`)
+var acceptedLine = regexp.MustCompile(`^(\S+) (\S+) ((?:\\ |\S)+?)(?: /(.*)/)?: (.*)$`)
 
 // readLines hands the lines over that are neither empty nor comments.
 func readLines(file string, take func(string) error) error {

@@ -119,15 +119,30 @@ func (s *suite) source(name string) string {
 	return filepath.Join(s.golden, "cloud-init-22.4", "cases", name)
 }
 
+// job is something to compare.
+type job struct {
+	name string
+	play func() ([]difference, error)
+}
+
+// jobs are the cases and the sessions of the command line, or some of them.
+func (s *suite) jobs(only []string, waiting bool) []job {
+	var all []job
+	for _, c := range s.cases {
+		if c.waits == "" || waiting || slices.Contains(only, c.name) {
+			all = append(all, job{c.name, func() ([]difference, error) { return s.play(c) }})
+		}
+	}
+	for _, c := range sessions() {
+		all = append(all, job{"cli-" + c.name, func() ([]difference, error) { return s.commands(c) }})
+	}
+	return slices.DeleteFunc(all, func(j job) bool { return len(only) > 0 && !slices.Contains(only, j.name) })
+}
+
 // run plays the cases, two at a time, and prints their outcome.
 func (s *suite) run(only []string, waiting bool) (failed bool, err error) {
-	play := slices.DeleteFunc(slices.Clone(s.cases), func(c listed) bool {
-		if len(only) > 0 {
-			return !slices.Contains(only, c.name)
-		}
-		return c.waits != "" && !waiting
-	})
-	if len(play) == 0 {
+	jobs := s.jobs(only, waiting)
+	if len(jobs) == 0 {
 		return true, errors.New("no such case")
 	}
 	against := "the real cloud-init"
@@ -138,20 +153,21 @@ func (s *suite) run(only []string, waiting bool) (failed bool, err error) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 2)
 	same, differ := 0, 0
-	for _, c := range play {
+	for _, j := range jobs {
 		wg.Go(func() {
 			slots <- struct{}{}
-			rest, err := s.play(c)
+			all, err := j.play()
 			<-slots
+			rest := s.unaccepted(j.name, all)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err != nil:
 				differ++
-				fmt.Printf("== %s: %v\n", c.name, err)
+				fmt.Printf("== %s: %v\n", j.name, err)
 			case len(rest) > 0:
 				differ++
-				fmt.Printf("== %s: %d differences\n%s", c.name, len(rest), text(rest))
+				fmt.Printf("== %s: %d differences\n%s", j.name, len(rest), text(rest))
 			default:
 				same++
 			}
