@@ -59,7 +59,7 @@ func (p *program) apply(ctx context.Context, dir, seed string) int {
 		if err != nil {
 			return p.fail(fmt.Errorf("seed %s: %w", seed, err))
 		}
-		config, _ := stage.SystemConfig(b.Root, p.files...) // newBoot told what is wrong with it
+		config, _ := b.Configs.System() // newBoot told what is wrong with it
 		b.Sources, b.Disks, b.Redirect = volumeSources(config), disks, nil
 		errs := b.Apply(ctx)
 		for _, what := range b.Queued {

@@ -39,7 +39,8 @@ func (p *program) withBoot(wait patience, work func(*stage.Boot) int) int {
 func (p *program) newBoot(root *rootfs.Root, wait patience, file *os.File, console io.Writer) *stage.Boot {
 	journal := clouddir.NewLog(file, p.err)
 	log := slog.New(journal)
-	config, err := stage.SystemConfig(root, p.files...)
+	configs := &stage.Configs{Root: root, Files: p.files}
+	config, err := configs.System()
 	if err != nil {
 		log.Warn(err.Error())
 	}
@@ -59,7 +60,7 @@ func (p *program) newBoot(root *rootfs.Root, wait patience, file *os.File, conso
 		Config:  configModules(),
 		Final:   finalModules(),
 		Absent:  absentModules(),
-		Files:   p.files,
+		Configs: configs,
 		Render:  templates(),
 		Patch:   patches(),
 		Journal: journal,

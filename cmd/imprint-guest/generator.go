@@ -38,7 +38,7 @@ func (p *program) generatorCommand() *command {
 
 // identify finds out which sources are here, from the machine alone.
 func identify(root *rootfs.Root, files []string) stage.Identification {
-	config, _ := stage.SystemConfig(root, files...) // what cannot be read, the stages tell
+	config, _ := (&stage.Configs{Root: root, Files: files}).System() // what cannot be read, the stages tell
 	env := datasource.Env{Root: root, Disks: datasource.DevDisks{Root: root}}
 	var names, reasons []string
 	for _, s := range sources(config, 0) {

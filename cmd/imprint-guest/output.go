@@ -51,6 +51,9 @@ type redirection struct {
 	copies []chan struct{} // closed when a program that got output ended
 }
 
+// teeProgram is tee(1), where a system has it.
+const teeProgram = "/usr/bin/tee"
+
 // teeWait is how long the last output is waited for at the end of a stage.
 const teeWait = 500 * time.Millisecond
 
@@ -166,8 +169,8 @@ func (r *redirection) pipe(line string) (*os.File, error) {
 }
 
 // reader is the command of a line. The one that is everybody's, "tee -a FILE",
-// is this program itself: it is there in a system that does not run, and in one
-// without tee(1).
+// needs no shell, and in a system that does not run, or has no tee(1), is this
+// program itself.
 func (r *redirection) reader(line string) (*exec.Cmd, func(), error) {
 	words := strings.Fields(line)
 	if len(words) == 3 && words[0] == "tee" && words[1] == "-a" && !strings.ContainsAny(words[2], "'\"\\$*?;&|<>`") {
@@ -176,7 +179,11 @@ func (r *redirection) reader(line string) (*exec.Cmd, func(), error) {
 			return nil, nil, err
 		}
 		cmd := exec.Command("/proc/self/exe", "tee")
-		cmd.Args[0], cmd.ExtraFiles, cmd.SysProcAttr = os.Args[0], []*os.File{file}, &syscall.SysProcAttr{}
+		cmd.Args[0], cmd.ExtraFiles = os.Args[0], []*os.File{file}
+		if _, err := os.Stat(teeProgram); err == nil && r.root.Dir() == "/" {
+			cmd = exec.Command(teeProgram, "-a", words[2])
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
 		return cmd, func() { file.Close() }, nil
 	}
 	cmd := exec.Command("/bin/sh", "-c", line)

@@ -45,8 +45,8 @@ type Boot struct {
 	// cloud-init has and this agent has not.
 	Init, Config, Final []module.Module
 	Absent              []string
-	// Files are of the configuration, beside the usual ones and before them.
-	Files []string
+	// Configs is the configuration; nil means that of Root.
+	Configs *Configs
 	// Offline says that the system does not run: what only a boot can do is
 	// left to the first one, and named in Queued.
 	Offline bool

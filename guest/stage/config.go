@@ -40,55 +40,75 @@ const (
 	runConfig       = clouddir.RunDir + "/cloud.cfg"
 )
 
-// SystemConfig reads the configuration of the system itself: the kernel command
+// Configs reads the system's configuration, each version of a file once. Root
+// must be set. It is not safe for concurrent use.
+type Configs struct {
+	Root *rootfs.Root
+	// Files are read beside the usual ones and come before them, the first
+	// before the second.
+	Files []string
+
+	builtin *cloudconfig.Node
+	parsed  map[string]parsedFile
+}
+
+// parsedFile is what a file's content came to.
+type parsedFile struct {
+	text string
+	node *cloudconfig.Node
+}
+
+// System reads the configuration of the system itself: the kernel command
 // line (cc: … end_cc) over /run over cloud.cfg.d, in which a later name wins,
-// over cloud.cfg over what is built in. A file that cannot be read is left out; the error tells which, and the
-// configuration is good all the same. cloud-init: stages.py fetch_base_config.
-func SystemConfig(root *rootfs.Root, more ...string) (*cloudconfig.Node, error) {
-	base, err := cloudconfig.ParseMap([]byte(builtin))
-	if err != nil {
-		return nil, fmt.Errorf("read built-in configuration: %w", err)
+// over cloud.cfg over what is built in. A file that cannot be read is left out;
+// the error tells which, and the configuration is good all the same.
+// cloud-init: stages.py fetch_base_config.
+func (c *Configs) System() (*cloudconfig.Node, error) {
+	if c.builtin == nil {
+		n, err := cloudconfig.ParseMap([]byte(builtin))
+		if err != nil {
+			return nil, fmt.Errorf("read built-in configuration: %w", err)
+		}
+		c.builtin = n
 	}
-	var layers []*cloudconfig.Node
-	var errs []error
-	for _, name := range more {
-		if n, err := readConfig(root, name); err != nil {
+	layers, errs := c.read(c.Files)
+	if n, err := commandLine(c.Root); err != nil {
+		errs = append(errs, err)
+	} else if n != nil {
+		layers = append(layers, n)
+	}
+	names := c.names()
+	slices.Reverse(names)
+	more, bad := c.read(names)
+	errs = append(errs, bad...)
+	merged, err := cloudconfig.Combine(append(append(layers, more...), c.builtin)...)
+	if err != nil {
+		return c.builtin, errors.Join(append(errs, err)...)
+	}
+	return merged, errors.Join(errs...)
+}
+
+// read reads files, those that say something.
+func (c *Configs) read(names []string) (layers []*cloudconfig.Node, errs []error) {
+	for _, name := range names {
+		n, err := c.file(name)
+		if err != nil {
 			errs = append(errs, err)
 		} else if n != nil {
 			layers = append(layers, n)
 		}
 	}
-	if n, err := commandLine(root); err != nil {
-		errs = append(errs, err)
-	} else if n != nil {
-		layers = append(layers, n)
-	}
-	for _, name := range slices.Backward(configFiles(root)) {
-		n, err := readConfig(root, name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if n != nil {
-			layers = append(layers, n)
-		}
-	}
-	layers = append(layers, base)
-	merged, err := cloudconfig.Combine(layers...)
-	if err != nil {
-		return base, errors.Join(append(errs, err)...)
-	}
-	return merged, errors.Join(errs...)
+	return layers, errs
 }
 
-// configFiles are the files of the configuration in their order.
-func configFiles(root *rootfs.Root) []string {
+// names are the files of the configuration in their order.
+func (c *Configs) names() []string {
 	files, dir := []string{systemConfig}, systemConfigDir
-	if n, err := readConfig(root, systemConfig); err == nil && n.Has("conf_d") {
+	if n, err := c.file(systemConfig); err == nil && n.Has("conf_d") {
 		dir, _ = n.Text("conf_d")
 		dir = strings.TrimSpace(dir)
 	}
-	if entries, err := root.ReadDir(dir); err == nil && dir != "" {
+	if entries, err := c.Root.ReadDir(dir); err == nil && dir != "" {
 		for _, e := range entries {
 			if strings.HasSuffix(e.Name(), ".cfg") {
 				files = append(files, path.Join(dir, e.Name()))
@@ -129,25 +149,31 @@ func commandLine(root *rootfs.Root) (*cloudconfig.Node, error) {
 	return n, nil
 }
 
-// readConfig reads one file; nil without an error means that there is nothing
-// in it.
-func readConfig(root *rootfs.Root, name string) (*cloudconfig.Node, error) {
-	data, err := root.ReadFile(name)
+// file reads one file; nil without an error means that there is nothing in it.
+func (c *Configs) file(name string) (*cloudconfig.Node, error) {
+	data, err := c.Root.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
+	if p, ok := c.parsed[name]; ok && p.text == string(data) {
+		return p.node, nil
+	}
 	n, err := cloudconfig.Parse(data)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	case n.IsNull():
-		return nil, nil
+		n = nil
 	case n.Kind != cloudconfig.KindMap:
 		return nil, fmt.Errorf("read %s: expected a map", name)
 	}
+	if c.parsed == nil {
+		c.parsed = map[string]parsedFile{}
+	}
+	c.parsed[name] = parsedFile{string(data), n}
 	return n, nil
 }
 
@@ -162,22 +188,15 @@ const (
 // system's.
 func (b *Boot) config() *cloudconfig.Node {
 	system := b.systemConfig()
-	var layers []*cloudconfig.Node
-	files := slices.Clone(b.Files)
+	files := slices.Clone(b.Configs.Files)
 	for _, name := range []string{userConfig, vendor2Config, vendorConfig} {
 		files = append(files, path.Join(clouddir.InstanceLink, name))
 	}
-	for _, name := range files {
-		n, err := readConfig(b.Root, name)
-		if err != nil {
-			b.Log.Warn(err.Error())
-		}
-		if n != nil {
-			layers = append(layers, n)
-		}
+	layers, errs := b.Configs.read(files)
+	for _, err := range errs {
+		b.Log.Warn(err.Error())
 	}
-	layers = append(layers, system)
-	merged, err := cloudconfig.Combine(layers...)
+	merged, err := cloudconfig.Combine(append(layers, system)...)
 	if err != nil {
 		b.Log.Warn("merge configuration: " + err.Error())
 		return system
@@ -186,7 +205,10 @@ func (b *Boot) config() *cloudconfig.Node {
 }
 
 func (b *Boot) systemConfig() *cloudconfig.Node {
-	n, err := SystemConfig(b.Root, b.Files...)
+	if b.Configs == nil {
+		b.Configs = &Configs{Root: b.Root}
+	}
+	n, err := b.Configs.System()
 	if err != nil {
 		b.Log.Warn(err.Error())
 	}

@@ -613,7 +613,7 @@ func TestSystemConfig(t *testing.T) {
 	m.write("/etc/cloud/cloud.cfg.d/30.cfg", "a: [\n")
 	m.write("/etc/cloud/cloud.cfg.d/readme.txt", "a: 3\n")
 	m.write("/run/cloud-init/cloud.cfg", "datasource_list: [ OpenStack, None ]\n")
-	n, err := SystemConfig(m.root)
+	n, err := (&Configs{Root: m.root}).System()
 	if err == nil || !strings.Contains(err.Error(), "30.cfg") {
 		t.Errorf("error %v", err)
 	}
@@ -670,7 +670,7 @@ func FuzzUserData(f *testing.F) {
 			t.Fatal(err)
 		}
 		err := b.takeData(t.Context(), inst)
-		if _, rerr := readConfig(m.root, clouddir.InstanceLink+"/"+userConfig); rerr != nil {
+		if _, rerr := (&Configs{Root: m.root}).file(clouddir.InstanceLink + "/" + userConfig); rerr != nil {
 			t.Errorf("the merged configuration cannot be read: %v (%v)", rerr, err)
 		}
 	})

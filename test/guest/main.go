@@ -31,12 +31,18 @@ func main() {
 	capture := flag.Bool("capture", false, "compare with the capture even where the real cloud-init is built")
 	waiting := flag.Bool("waiting", false, "run the waiting cases too")
 	flag.BoolVar(&s.verbose, "v", false, "print the accepted differences too")
+	bench := flag.Bool("bench", false, "measure the agent beside the real cloud-init instead")
 	flag.Parse()
 	if err := s.open(*capture); err != nil {
 		fmt.Fprintln(os.Stderr, "guest: error:", err)
 		os.Exit(2)
 	}
-	failed, err := s.run(flag.Args(), *waiting)
+	failed, err := false, error(nil)
+	if *bench {
+		err = s.bench()
+	} else {
+		failed, err = s.run(flag.Args(), *waiting)
+	}
 	s.close()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "guest: error:", err)
