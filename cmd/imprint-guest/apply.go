@@ -43,6 +43,9 @@ listed, and done by the first boot.`,
 			if filepath.Clean(dir) == "/" {
 				return p.fail(errors.New("the running system is provisioned by its boot"))
 			}
+			if _, err := os.Stat(seed); err != nil {
+				return p.fail(fmt.Errorf("seed %s: %w", seed, err))
+			}
 			if dry {
 				return p.dryRun(dir, func(shadow string) int { return p.apply(ctx, shadow, seed) })
 			}

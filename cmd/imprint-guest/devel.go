@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"imprint/base/rootfs"
@@ -37,14 +36,11 @@ func (p *program) renderCommand() *command {
 
 // renderFile prints a template's text with this instance's data.
 func (p *program) renderFile(root *rootfs.Root, file, name string) int {
+	read := os.ReadFile
 	if name == "" {
-		name = p.dataFile(root)
+		name, read = p.dataFile(root), root.ReadFile
 	}
-	full, err := filepath.Abs(name)
-	if err != nil {
-		return p.fail(err)
-	}
-	text, err := root.ReadFile(full)
+	text, err := read(name)
 	if err != nil {
 		return p.fail(fmt.Errorf("Missing instance-data.json file: %s", name)) //lint:ignore ST1005 cloud-init's words
 	}

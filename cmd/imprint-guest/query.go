@@ -109,11 +109,11 @@ func (p *program) render(template, name string, data map[string]any) int {
 // instanceData reads the instance data of this boot: all of it for root, what
 // is for everybody otherwise. userdata and vendordata are added.
 func (p *program) instanceData(root *rootfs.Root, q query) (map[string]any, error) {
-	name := q.instance
+	name, read := q.instance, os.ReadFile
 	if name == "" {
-		name = p.dataFile(root)
+		name, read = p.dataFile(root), root.ReadFile
 	}
-	text, err := root.ReadFile(name)
+	text, err := read(name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("No read permission on '%s'. Try sudo", name) //lint:ignore ST1005 cloud-init's words
@@ -125,12 +125,13 @@ func (p *program) instanceData(root *rootfs.Root, q query) (map[string]any, erro
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	for key, file := range map[string]string{"userdata": q.user, "vendordata": q.vendor} {
+		read := os.ReadFile
 		if file == "" {
-			file = path.Join(clouddir.InstanceLink, strings.TrimSuffix(key, "data")+"-data.txt")
+			file, read = path.Join(clouddir.InstanceLink, strings.TrimSuffix(key, "data")+"-data.txt"), root.ReadFile
 		}
 		data[key] = "<" + clouddir.Redacted + "> file:" + file
 		if os.Getuid() == 0 {
-			raw, err := root.ReadFile(file)
+			raw, err := read(file)
 			if err != nil {
 				return nil, err
 			}
