@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test check fuzz bench packages test-packages clean test-guest bench-guest
+.PHONY: build demo test check fuzz bench packages test-packages clean test-guest bench-guest install-guest
 
 build:
 	@mkdir -p bin
@@ -38,6 +38,17 @@ test: test-packages build
 	@{ $(GO) test -json -shuffle=on -timeout 10m $$($(GO) list ./... | grep -v /test/e2e); \
 	   CGO_ENABLED=1 $(GO) test -json -race -timeout 10m $(RACE); \
 	   $(GO) test -json -timeout 12m ./test/e2e; } | bin/report
+
+# Puts the agent and its units into the system below DESTDIR.
+install-guest:
+	@test -n "$(DESTDIR)" || { echo "make install-guest: DESTDIR is the system's root" >&2; exit 1; }
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/imprint-guest
+	install -D bin/imprint-guest $(DESTDIR)/usr/bin/imprint-guest
+	ln -sfn imprint-guest $(DESTDIR)/usr/bin/cloud-init
+	ln -sfn imprint-guest $(DESTDIR)/usr/bin/cloud-id
+	install -D -m 644 -t $(DESTDIR)/lib/systemd/system packaging/guest/systemd/*
+	install -d $(DESTDIR)/lib/systemd/system-generators
+	ln -sfn /usr/bin/imprint-guest $(DESTDIR)/lib/systemd/system-generators/cloud-init-generator
 
 # Plays the golden cases to the agent and compares the machines that it leaves with
 # the real cloud-init's, or with their capture where that is not built. CASES names

@@ -13,6 +13,7 @@ import (
 	"imprint/base/cloudconfig"
 	"imprint/base/rootfs"
 	"imprint/guest/clouddir"
+	"imprint/guest/stage"
 )
 
 // poll is how often status --wait looks.
@@ -74,8 +75,7 @@ func unfinished(r clouddir.Report) bool {
 }
 
 func readReport(root *rootfs.Root) clouddir.Report {
-	cmdline, _ := root.ReadFile("/proc/cmdline") // a root that does not run has none
-	return clouddir.New(root, nil).Report(string(cmdline), os.Getenv("KERNEL_CMDLINE"))
+	return clouddir.New(root, nil).Report(stage.CommandLine(root), os.Getenv("KERNEL_CMDLINE"))
 }
 
 // fields are those of the JSON form, which stand twice in it. The extended

@@ -122,12 +122,8 @@ func (c *Configs) names() []string {
 // "cc: YAML end_cc", several of them, URL-encoded or with \n for a new line.
 // cloud-init: util.py read_cc_from_cmdline.
 func commandLine(root *rootfs.Root) (*cloudconfig.Node, error) {
-	data, err := root.ReadFile("/proc/cmdline")
-	if err != nil {
-		return nil, nil // a system that does not run has none
-	}
 	var texts []string
-	for rest := string(data); ; {
+	for rest := CommandLine(root); ; {
 		_, after, ok := strings.Cut(rest, "cc:")
 		if !ok {
 			break

@@ -101,20 +101,12 @@ func (g *Generator) exists(name string) bool {
 	return err == nil
 }
 
-// commandLine is the kernel's, in a container that of its first process.
+// commandLine is the kernel's, or what stands for it.
 func (g *Generator) commandLine() string {
 	if g.CommandLine != nil {
 		return *g.CommandLine
 	}
-	name := "/proc/cmdline"
-	if g.exists("/run/systemd/container") {
-		name = "/proc/1/cmdline"
-	}
-	data, err := g.Root.ReadFile(name)
-	if err != nil {
-		g.say("read %s: %v", name, err)
-	}
-	return strings.ReplaceAll(string(data), "\x00", " ")
+	return CommandLine(g.Root)
 }
 
 // identified finds out which data sources may be here and leaves their names
