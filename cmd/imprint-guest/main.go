@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -33,6 +34,7 @@ const (
 
 func main() {
 	syscall.Umask(0o022)
+	runtime.GOMAXPROCS(1) // one thing is done at a time; more threads only cost
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))
 }
 

@@ -116,9 +116,11 @@ func (p *program) instanceData(root *rootfs.Root, q query) (map[string]any, erro
 	text, err := read(name)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("No read permission on '%s'. Try sudo", name) //lint:ignore ST1005 cloud-init's words
+		//lint:ignore ST1005 cloud-init's words
+		return nil, fmt.Errorf("No read permission on '%s'. Try sudo", name)
 	case err != nil:
-		return nil, fmt.Errorf("Missing instance-data file: %s", name) //lint:ignore ST1005 cloud-init's words
+		//lint:ignore ST1005 cloud-init's words
+		return nil, fmt.Errorf("Missing instance-data file: %s", name)
 	}
 	data, err := decode(text)
 	if err != nil {

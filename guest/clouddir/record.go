@@ -24,8 +24,8 @@ func (d *Dir) StoreInstanceData(cloudID string, sensitive, public any) error {
 		return fmt.Errorf("%q cannot be a cloud id", cloudID)
 	}
 	file := cloudIDLink + "-" + cloudID
-	if err := d.root.WriteFile(file, []byte(cloudID+"\n"), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
+	if err := d.note(file, []byte(cloudID+"\n"), 0o644); err != nil {
+		return err
 	}
 	old, _ := d.root.Readlink(cloudIDLink)
 	if err := d.link(file, cloudIDLink); err != nil {

@@ -181,10 +181,17 @@ func (d *Dir) storeStatus(s Status) error {
 			r.Errors = []string{}
 		}
 	}
-	return d.writeJSON(statusFile, versioned[Status]{s}, 0o644)
+	data, err := marshal(versioned[Status]{s})
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", statusFile, err)
+	}
+	return d.note(statusFile, data, 0o644)
 }
 
 func (d *Dir) link(target, name string) error {
+	if now, err := d.root.Readlink(name); err == nil && now == target {
+		return nil
+	}
 	if err := d.root.Symlink(target, name); err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
 	}

@@ -86,6 +86,5 @@ func statusError(code int, from string) error {
 	if code >= http.StatusInternalServerError {
 		kind = "Server"
 	}
-	//lint:ignore ST1005 the words of requests
 	return fmt.Errorf("%d %s Error: %s for url: %s", code, kind, http.StatusText(code), from)
 }
