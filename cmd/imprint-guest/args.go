@@ -96,13 +96,16 @@ func (c *command) parse(args []string) (run *command, help bool, err error) {
 func (c *command) take(args []string, extra *[]string) (*command, bool, error) {
 	given := map[string]bool{}
 	free := slices.Clone(c.args)
+	plain := false // behind "--" nothing is an option
 	for len(args) > 0 {
 		word := args[0]
 		args = args[1:]
 		switch {
-		case word == "-h" || word == "--help":
+		case word == "--" && !plain:
+			plain = true
+		case !plain && (word == "-h" || word == "--help"):
 			return c, true, nil
-		case len(word) > 1 && word[0] == '-':
+		case !plain && len(word) > 1 && word[0] == '-':
 			rest, err := c.option(word, args, given, extra)
 			if err != nil {
 				return c, false, err
