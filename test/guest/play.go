@@ -92,14 +92,20 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// container provisions a machine; what its stages say is part of the result.
+// container provisions a machine; what its stages say is part of the result. A
+// machine that could not be set up is tried once more: run-container has few names
+// for its links, and others may use it at the same time.
 func (s *suite) container(out string, args []string) error {
 	args = append([]string{"--quiet", "--gate", "/run/cloud-init/enabled", "--out", out}, args...)
-	said, err := exec.Command(filepath.Join(s.peers, "guest", "run-container"), args...).CombinedOutput()
-	if !exists(filepath.Join(out, "changes.jsonl")) {
-		return fmt.Errorf("did not run: %v: %s", err, said)
+	var said []byte
+	var err error
+	for range 2 {
+		said, err = exec.Command(filepath.Join(s.peers, "guest", "run-container"), args...).CombinedOutput()
+		if exists(filepath.Join(out, "changes.jsonl")) {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("did not run: %v: %s", err, said)
 }
 
 // systemConfig writes the configuration that the captured machines had, without
