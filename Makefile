@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean bench-identify bench-configdrive test-vm bench-metadata bench-path
+.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean bench-identify bench-configdrive test-vm bench-metadata bench-path test-guest bench-guest install-guest
 
 build:
 	@mkdir -p bin
@@ -53,6 +53,33 @@ test-faults: test-packages build
 IMPRINT_PEERS ?= $(CURDIR)/../shared/peers
 test-vm: test-packages
 	IMPRINT_PEERS=$(IMPRINT_PEERS) $(GO) test -count=1 -timeout 30m -tags vm -v ./test/vm
+
+# Puts the agent and its units into the system below DESTDIR.
+install-guest:
+	@test -n "$(DESTDIR)" || { echo "make install-guest: DESTDIR is the system's root" >&2; exit 1; }
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/imprint-guest
+	install -D bin/imprint-guest $(DESTDIR)/usr/bin/imprint-guest
+	ln -sfn imprint-guest $(DESTDIR)/usr/bin/cloud-init
+	ln -sfn imprint-guest $(DESTDIR)/usr/bin/cloud-id
+	install -D -m 644 -t $(DESTDIR)/lib/systemd/system packaging/guest/systemd/*
+	install -d $(DESTDIR)/lib/systemd/system-generators
+	ln -sfn /usr/bin/imprint-guest $(DESTDIR)/lib/systemd/system-generators/cloud-init-generator
+
+# Plays the golden cases to the agent and compares the machines that it leaves with
+# the real cloud-init's, or with their capture where that is not built. CASES names
+# some of them, FLAGS are those of test/guest (-capture, -waiting, -keep DIR, -v).
+test-guest:
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/imprint-guest
+	$(GO) build -o bin/test-guest ./test/guest
+	bin/test-guest $(FLAGS) $(CASES)
+
+# What the agent's four stages cost beside the real cloud-init's, in one container.
+bench-guest:
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/imprint-guest
+	$(GO) build -o bin/test-guest ./test/guest
+	bin/test-guest -bench
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:

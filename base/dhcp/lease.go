@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"regexp"
 	"slices"
 	"time"
 
@@ -173,12 +172,30 @@ func searchList(ack *dhcpv4.DHCPv4) []string {
 	return list
 }
 
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_.])?$`)
-
 // hostName gives back s if it can be a host or domain name, else nothing.
 func hostName(s string) string {
-	if !nameRE.MatchString(s) {
+	if !isName(s) {
 		return ""
 	}
 	return s
+}
+
+// maxName is the most bytes that a name takes (RFC 1035, 2.3.4).
+const maxName = 254
+
+// isName tells whether s has a name's characters, and begins and ends with
+// one that may.
+func isName(s string) bool {
+	word := func(c byte) bool {
+		return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	}
+	if s == "" || len(s) > maxName || !word(s[0]) {
+		return false
+	}
+	for i := range len(s) {
+		if !word(s[i]) && s[i] != '.' && s[i] != '-' {
+			return false
+		}
+	}
+	return s[len(s)-1] != '-'
 }

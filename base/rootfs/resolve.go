@@ -87,11 +87,43 @@ func (r *Root) resolve(op, name string, m missing, l last) (*place, error) {
 		return fail(fs.ErrInvalid)
 	}
 	p := &place{dirs: []dir{{"", r.fd}}, base: "."}
-	if err := p.walk(split(name), m, l); err != nil {
+	todo := split(name)
+	if m != keepMissing && p.jump(todo, l) {
+		return p, nil
+	}
+	if err := p.walk(todo, m, l); err != nil {
 		p.close()
 		return fail(err)
 	}
 	return p, nil
+}
+
+// jump goes to the last component's directory in one call, in which the kernel
+// resolves links inside the root as walk does (openat2(2), RESOLVE_IN_ROOT). It
+// declines, and leaves p as it was, whatever is out of the ordinary: then walk
+// finds out what.
+func (p *place) jump(todo []string, l last) bool {
+	n := len(todo) - 1
+	if n < 1 || slices.Contains(todo, "..") {
+		return false
+	}
+	fd, err := unix.Openat2(p.fd(), strings.Join(todo[:n], "/"), &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return false
+	}
+	if l == follow {
+		// A link there may lead up, and the directories on the way are not known.
+		if _, err := readlinkat(fd, todo[n]); !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			unix.Close(fd)
+			return false
+		}
+	}
+	p.push("", fd)
+	p.base = todo[n]
+	return true
 }
 
 // walk goes down todo, which shrinks by components and grows by link targets.

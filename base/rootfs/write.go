@@ -19,8 +19,25 @@ func (r *Root) WriteFile(name string, data []byte, mode fs.FileMode) error {
 	return r.WriteFileAs(name, data, mode, os.Geteuid(), os.Getegid())
 }
 
+// WriteFileLazy is [Root.WriteFile] for what may be lost: the content is whole
+// or not there for every reader, but nothing waits for the disk, and after a
+// loss of power the file may be empty.
+func (r *Root) WriteFileLazy(name string, data []byte, mode fs.FileMode) error {
+	return r.writeFile(name, data, mode, os.Geteuid(), os.Getegid(), lazy)
+}
+
 // WriteFileAs is [Root.WriteFile] with the owner uid and group gid.
 func (r *Root) WriteFileAs(name string, data []byte, mode fs.FileMode, uid, gid int) error {
+	return r.writeFile(name, data, mode, uid, gid, durable)
+}
+
+// Whether a write waits for the disk.
+const (
+	lazy    = false
+	durable = true
+)
+
+func (r *Root) writeFile(name string, data []byte, mode fs.FileMode, uid, gid int, sync bool) error {
 	at, err := r.resolve("write", name, makeMissing, follow)
 	if err != nil {
 		return err
@@ -29,14 +46,14 @@ func (r *Root) WriteFileAs(name string, data []byte, mode fs.FileMode, uid, gid 
 	err = at.mustBeFile()
 	if err == nil {
 		err = at.replace(func(tmp string) error {
-			return at.create(tmp, data, mode, uid, gid)
+			return at.create(tmp, data, mode, uid, gid, sync)
 		})
 	}
 	return pathError("write", name, err)
 }
 
-// create makes the new file tmp, complete and on disk.
-func (p *place) create(tmp string, data []byte, mode fs.FileMode, uid, gid int) error {
+// create makes the new file tmp, complete and, if durable, on disk.
+func (p *place) create(tmp string, data []byte, mode fs.FileMode, uid, gid int, sync bool) error {
 	f, err := p.open(tmp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -49,7 +66,7 @@ func (p *place) create(tmp string, data []byte, mode fs.FileMode, uid, gid int) 
 	if err := f.Chown(uid, gid); err != nil {
 		return err
 	}
-	if err := f.Chmod(mode); err != nil {
+	if err := f.Chmod(mode); err != nil || !sync {
 		return err
 	}
 	return f.Sync()

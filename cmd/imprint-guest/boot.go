@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,41 +17,30 @@ import (
 	"imprint/guest/stage"
 )
 
-// withBoot opens the system in dir, hands its stages to work, and prints the
-// errors of it.
-func withBoot(dir string, stderr io.Writer, wait patience, work func(*stage.Boot) []string) error {
-	root, err := rootfs.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	adm, _ := distro.New(distro.Distro{Root: root}).GroupID("adm")
-	file, err := openLog(root, clouddir.LogFile, adm)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
-	defer file.Close()
-	out, err := teeOutput(root, adm)
-	if err != nil {
-		return err
-	}
-	defer out.finish()
-	console, close := openConsole(dir)
-	defer close()
-	b := newBoot(root, wait, file, out.File, console)
-	if errs := work(b); len(errs) > 0 {
-		for _, e := range errs {
-			fmt.Fprintf(stderr, "error: %s\n", e)
+// withBoot opens the system and hands its stages to work.
+func (p *program) withBoot(wait patience, work func(*stage.Boot) int) int {
+	return p.withRoot(func(root *rootfs.Root) int {
+		adm, _ := distro.New(distro.Distro{Root: root}).GroupID("adm")
+		file, err := openLog(root, clouddir.LogFile, adm)
+		if err != nil {
+			return p.fail(fmt.Errorf("open log: %w", err))
 		}
-		return errFailed
-	}
-	return nil
+		defer file.Close()
+		out := &redirection{root: root, adm: adm}
+		defer out.end()
+		console, close := openConsole(p.dir)
+		defer close()
+		b := p.newBoot(root, wait, file, console)
+		b.Redirect = out.begin
+		return work(b)
+	})
 }
 
-func newBoot(root *rootfs.Root, wait patience, file, out *os.File, console io.Writer) *stage.Boot {
-	config, err := stage.SystemConfig(root)
-	journal := clouddir.NewLog(file, out)
+func (p *program) newBoot(root *rootfs.Root, wait patience, file *os.File, console io.Writer) *stage.Boot {
+	journal := clouddir.NewLog(file, p.err)
 	log := slog.New(journal)
+	configs := &stage.Configs{Root: root, Files: p.files}
+	config, err := configs.System()
 	if err != nil {
 		log.Warn(err.Error())
 	}
@@ -71,9 +59,14 @@ func newBoot(root *rootfs.Root, wait patience, file, out *os.File, console io.Wr
 		Init:    initModules(),
 		Config:  configModules(),
 		Final:   finalModules(),
+		Absent:  absentModules(),
+		Configs: configs,
+		Render:  templates(),
+		Patch:   patches(),
 		Journal: journal,
 		Log:     log,
-		Output:  out,
+		Output:  p.out,
+		Errors:  p.err,
 		Console: console,
 		Version: version,
 		Now:     time.Now,
@@ -111,15 +104,4 @@ func uptime() time.Duration {
 		return 0
 	}
 	return time.Duration(ts.Nano())
-}
-
-// errorsOf makes one error the errors of a stage.
-func errorsOf(err error) []string {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, stage.ErrUnknownModule) {
-		return []string{err.Error() + "; known are: " + moduleNames()}
-	}
-	return []string{err.Error()}
 }

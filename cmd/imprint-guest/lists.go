@@ -70,7 +70,7 @@ func noneSettings(config *cloudconfig.Node) datasource.NoneSettings {
 func initModules() []module.Module {
 	names := []string{"hostname", "fqdn", "preserve_hostname", "prefer_fqdn_over_hostname"}
 	return []module.Module{
-		{Name: "bootcmd", Frequency: clouddir.PerAlways, Keys: []string{"bootcmd"}, Run: module.Bootcmd},
+		{Name: "bootcmd", Frequency: clouddir.PerAlways, Keys: []string{"bootcmd"}, AtBoot: true, Run: module.Bootcmd},
 		{Name: "write-files", Frequency: clouddir.PerInstance, Keys: []string{"write_files"}, Run: module.WriteFiles},
 		{Name: "set_hostname", Frequency: clouddir.PerInstance, Reads: names, Run: module.SetHostname},
 		{Name: "update_hostname", Frequency: clouddir.PerAlways, Reads: names, Run: module.UpdateHostname},
@@ -92,11 +92,11 @@ func configModules() []module.Module {
 func finalModules() []module.Module {
 	return []module.Module{
 		{Name: "write-files-deferred", Frequency: clouddir.PerInstance, Keys: []string{"write_files"}, Run: module.WriteFilesDeferred},
-		{Name: "scripts-vendor", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsVendor},
-		{Name: "scripts-per-once", Frequency: clouddir.PerOnce, AtMostOnce: true, Run: module.ScriptsPerOnce},
-		{Name: "scripts-per-boot", Frequency: clouddir.PerAlways, Run: module.ScriptsPerBoot},
-		{Name: "scripts-per-instance", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsPerInstance},
-		{Name: "scripts-user", Frequency: clouddir.PerInstance, AtMostOnce: true, Run: module.ScriptsUser},
-		{Name: "final-message", Frequency: clouddir.PerAlways, Reads: []string{"final_message"}, Run: module.FinalMessage},
+		{Name: "scripts-vendor", Frequency: clouddir.PerInstance, AtMostOnce: true, AtBoot: true, Run: module.ScriptsVendor},
+		{Name: "scripts-per-once", Frequency: clouddir.PerOnce, AtMostOnce: true, AtBoot: true, Run: module.ScriptsPerOnce},
+		{Name: "scripts-per-boot", Frequency: clouddir.PerAlways, AtBoot: true, Run: module.ScriptsPerBoot},
+		{Name: "scripts-per-instance", Frequency: clouddir.PerInstance, AtMostOnce: true, AtBoot: true, Run: module.ScriptsPerInstance},
+		{Name: "scripts-user", Frequency: clouddir.PerInstance, AtMostOnce: true, AtBoot: true, Run: module.ScriptsUser},
+		{Name: "final-message", Frequency: clouddir.PerAlways, Reads: []string{"final_message"}, AtBoot: true, Run: module.FinalMessage},
 	}
 }

@@ -2,150 +2,237 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
-
-	"github.com/spf13/cobra"
+	"unicode/utf8"
 
 	"imprint/base/rootfs"
 	"imprint/guest/clouddir"
+	"imprint/guest/stage"
 )
 
-func queryCommand(dir *string) *cobra.Command {
-	var list, all bool
-	cmd := &cobra.Command{
-		Use:   "query [KEY]",
-		Short: "Print instance data",
-		Long: `Prints what is known of the instance, as JSON or, for a string, as it is.
-KEY is a path with dots, such as v1.local_hostname or ds.meta_data.uuid; the
-keys of v1 stand at the top too. Hyphens in keys may be written as underscores.
-
-Exit status: 0 printed, 1 there is no such key or no data.`,
-		Example: "  cloud-init query v1.local_hostname\n  cloud-init query --list-keys v1\n  cloud-init query userdata",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usageError{fmt.Errorf("unexpected argument %q", args[1])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && !list && !all {
-				return usageError{errors.New("expected one of --all, --list-keys or a key")}
-			}
-			root, err := rootfs.Open(*dir)
-			if err != nil {
-				return err
-			}
-			defer root.Close()
-			data, err := readInstanceData(root)
-			if err != nil {
-				return err
-			}
-			var value any = data
-			if len(args) == 1 {
-				if value, err = lookUp(data, args[0]); err != nil {
-					return err
-				}
-			}
-			if list {
-				return printKeys(cmd.OutOrStdout(), value)
-			}
-			return printValue(cmd.OutOrStdout(), value)
-		},
-	}
-	cmd.Flags().BoolVarP(&list, "list-keys", "l", false, "print the keys instead of the values")
-	cmd.Flags().BoolVarP(&all, "all", "a", false, "print everything")
-	return cmd
+// query is what was asked of the query command.
+type query struct {
+	variable, format       string
+	instance, user, vendor string // files
+	list, all, debug       bool
 }
 
-// readInstanceData reads the instance data of this boot. What is below v1
-// stands at the top too; userdata and vendordata are added.
-func readInstanceData(root *rootfs.Root) (map[string]any, error) {
-	isRoot := os.Getuid() == 0
-	state := clouddir.New(root, nil)
-	text, err := state.InstanceData(isRoot)
+const (
+	publicData    = clouddir.RunDir + "/instance-data.json"
+	sensitiveData = clouddir.RunDir + "/instance-data-sensitive.json"
+	maxPlain      = 16 << 20 // of decompressed user data
+)
+
+func (p *program) queryCommand() *command {
+	var q query
+	c := &command{
+		name:    "query",
+		summary: "Query standardized instance metadata from the command line.",
+		about:   "Query standardized instance metadata provided to machine, returning a JSON\nstructure.",
+		options: []option{
+			{names: []string{"-d", "--debug"}, flag: &q.debug, help: "Add verbose messages during template render"},
+			{names: []string{"-i", "--instance-data"}, meta: "INSTANCE_DATA", value: &q.instance, help: "Path to instance-data.json file. Default is " + publicData},
+			{names: []string{"-l", "--list-keys"}, flag: &q.list, help: "List query keys available at the provided instance-data <varname>."},
+			{names: []string{"-u", "--user-data"}, meta: "USER_DATA", value: &q.user, help: "Path to user-data file. Default is /var/lib/cloud/instance/user-data.txt"},
+			{names: []string{"-v", "--vendor-data"}, meta: "VENDOR_DATA", value: &q.vendor, help: "Path to vendor-data file. Default is /var/lib/cloud/instance/vendor-data.txt"},
+			{names: []string{"-a", "--all"}, flag: &q.all, help: "Dump all available instance-data"},
+			{names: []string{"-f", "--format"}, meta: "FORMAT", value: &q.format, help: "A custom output format string with variables between double-curly braces."},
+		},
+		args: []positional{{name: "varname", optional: true, value: &q.variable,
+			help: "A dot-delimited specific variable to query from instance-data. For example: v1.local_hostname."}},
+	}
+	c.run = func() int {
+		if !q.list && !q.all && q.variable == "" && q.format == "" {
+			fmt.Fprintln(p.err, "ERROR: Expected one of the options: --all, --format, --list-keys or varname")
+			alone := *c
+			alone.parent = nil
+			fmt.Fprint(p.out, alone.help())
+			return exitFailed
+		}
+		return p.withRoot(func(root *rootfs.Root) int { return p.query(root, q) })
+	}
+	return c
+}
+
+func (p *program) query(root *rootfs.Root, q query) int {
+	data, err := p.instanceData(root, q)
 	if err != nil {
-		return nil, err
+		return p.fail(err)
 	}
-	var data map[string]any
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	if err := dec.Decode(&data); err != nil {
-		return nil, fmt.Errorf("read instance data: %w", err)
+	if q.format != "" {
+		return p.render("## template: jinja\n"+q.format, "query commandline", data)
 	}
-	if v1, ok := data["v1"].(map[string]any); ok {
-		maps.Copy(data, v1)
+	var value any = stage.Variables(data, false)
+	if q.variable != "" {
+		if value, err = lookUp(value, stage.Variables(data, true), q.variable); err != nil {
+			return p.fail(err)
+		}
 	}
-	for key, file := range map[string]string{"userdata": "user-data.txt", "vendordata": "vendor-data.txt"} {
-		data[key] = "<" + clouddir.Redacted + "> file:" + clouddir.InstanceLink + "/" + file
-		if isRoot {
-			raw, err := state.ReadInstance(file)
-			if err == nil {
-				data[key] = string(raw)
+	if q.list {
+		return p.printKeys(value, q.variable)
+	}
+	return p.printValue(value)
+}
+
+// render renders a template and prints it.
+func (p *program) render(template, name string, data map[string]any) int {
+	render := templates()
+	if render == nil {
+		return p.fail(errors.New("templates are not rendered by this agent"))
+	}
+	text, err := render(template, stage.Variables(data, true))
+	if err != nil {
+		fmt.Fprintf(p.err, "WARNING: Ignoring jinja template for %s: %v\n", name, err)
+		return exitFailed
+	}
+	if names := stage.Missing(text); names != "" {
+		fmt.Fprintf(p.err, "WARNING: Could not render jinja template variables in file '%s': %s\n", name, names)
+	}
+	if text == "" {
+		return exitFailed
+	}
+	fmt.Fprintln(p.out, text)
+	return exitOK
+}
+
+// instanceData reads the instance data of this boot: all of it for root, what
+// is for everybody otherwise. userdata and vendordata are added.
+func (p *program) instanceData(root *rootfs.Root, q query) (map[string]any, error) {
+	name, read := q.instance, os.ReadFile
+	if name == "" {
+		name, read = p.dataFile(root), root.ReadFile
+	}
+	text, err := read(name)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		//lint:ignore ST1005 cloud-init's words
+		return nil, fmt.Errorf("No read permission on '%s'. Try sudo", name)
+	case err != nil:
+		//lint:ignore ST1005 cloud-init's words
+		return nil, fmt.Errorf("Missing instance-data file: %s", name)
+	}
+	data, err := decode(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	for key, file := range map[string]string{"userdata": q.user, "vendordata": q.vendor} {
+		read := os.ReadFile
+		if file == "" {
+			file, read = path.Join(clouddir.InstanceLink, strings.TrimSuffix(key, "data")+"-data.txt"), root.ReadFile
+		}
+		data[key] = "<" + clouddir.Redacted + "> file:" + file
+		if os.Getuid() == 0 {
+			raw, err := read(file)
+			if err != nil {
+				return nil, err
 			}
+			data[key] = plainText(raw)
 		}
 	}
 	return data, nil
 }
 
-// lookUp follows a path with dots.
-func lookUp(data map[string]any, path string) (any, error) {
-	var value any = data
+// dataFile is the file to read instance data from.
+func (p *program) dataFile(root *rootfs.Root) string {
+	if os.Getuid() != 0 {
+		return publicData
+	}
+	if _, err := root.Stat(sensitiveData); err != nil {
+		fmt.Fprintf(p.err, "WARNING: Missing root-readable %s. Using redacted %s instead.\n", sensitiveData, publicData)
+		return publicData
+	}
+	return sensitiveData
+}
+
+func decode(text []byte) (map[string]any, error) {
+	var data map[string]any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	err := dec.Decode(&data)
+	if err == nil && data == nil {
+		err = errors.New("it is no JSON object")
+	}
+	return data, err
+}
+
+// plainText is user data as text, decompressed; bytes that are no text are
+// written in base64.
+func plainText(raw []byte) string {
+	if utf8.Valid(raw) {
+		return string(raw)
+	}
+	if z, err := gzip.NewReader(bytes.NewReader(raw)); err == nil {
+		if plain, err := io.ReadAll(io.LimitReader(z, maxPlain)); err == nil && utf8.Valid(plain) {
+			return string(plain)
+		}
+	}
+	return "ci-b64:" + base64.StdEncoding.EncodeToString(raw)
+}
+
+// lookUp follows a path with dots. Keys are found by their aliases, too; the
+// value is without them.
+func lookUp(value any, aliases map[string]any, variable string) (any, error) {
+	var known any = aliases
 	walked := ""
-	for part := range strings.SplitSeq(path, ".") {
-		next, ok := child(value, part)
+	for part := range strings.SplitSeq(variable, ".") {
+		m, _ := known.(map[string]any)
+		next, ok := m[part]
 		switch {
 		case !ok && walked == "":
 			//lint:ignore ST1005 cloud-init's words
-			return nil, fmt.Errorf("Undefined instance-data key '%s'", path)
+			return nil, fmt.Errorf("Undefined instance-data key '%s'", variable)
 		case !ok:
 			return nil, fmt.Errorf("instance-data '%s' has no '%s'", walked, part)
 		}
-		value = next
+		known, value = next, child(value, part)
 		walked = strings.TrimPrefix(walked+"."+part, ".")
 	}
 	return value, nil
 }
 
-func child(value any, key string) (any, bool) {
+func child(value any, key string) any {
 	m, _ := value.(map[string]any)
 	if v, ok := m[key]; ok {
-		return v, true
+		return v
 	}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if strings.ReplaceAll(k, "-", "_") == key {
-			return m[k], true
-		}
-	}
-	return nil, false
-}
-
-func printKeys(out io.Writer, value any) error {
-	m, ok := value.(map[string]any)
-	if !ok {
-		return errors.New("--list-keys provided but the value is no map")
-	}
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if _, err := fmt.Fprintln(out, k); err != nil {
-			return err
+		if strings.NewReplacer("-", "_", ".", "_").Replace(k) == key {
+			return m[k]
 		}
 	}
 	return nil
 }
 
-func printValue(out io.Writer, value any) error {
-	if s, ok := value.(string); ok {
-		_, err := fmt.Fprintln(out, s)
-		return err
+func (p *program) printKeys(value any, variable string) int {
+	m, ok := value.(map[string]any)
+	if !ok {
+		return p.fail(fmt.Errorf("--list-keys provided but '%s' is not a dict", variable))
 	}
-	enc := json.NewEncoder(out)
+	fmt.Fprintln(p.out, strings.Join(slices.Sorted(maps.Keys(m)), "\n"))
+	return exitOK
+}
+
+func (p *program) printValue(value any) int {
+	if s, ok := value.(string); ok {
+		fmt.Fprintln(p.out, s)
+		return exitOK
+	}
+	enc := json.NewEncoder(p.out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", " ")
-	return enc.Encode(value)
+	if err := enc.Encode(value); err != nil {
+		return p.fail(err)
+	}
+	return exitOK
 }

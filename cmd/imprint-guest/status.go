@@ -1,126 +1,156 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
+	"maps"
+	"os"
+	"slices"
 	"time"
 
-	"github.com/spf13/cobra"
-
+	"imprint/base/cloudconfig"
 	"imprint/base/rootfs"
 	"imprint/guest/clouddir"
+	"imprint/guest/stage"
 )
 
 // poll is how often status --wait looks.
 const poll = 250 * time.Millisecond
 
-func statusCommand(dir *string) *cobra.Command {
-	var wait, long bool
-	var format string
-	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Tell how far this boot is",
-		Long: `Tells whether the stages of this boot ran, and what went wrong.
-
-Exit status: 0 not run, running, done or disabled; 1 an error happened.`,
-		Example: "  cloud-init status --wait\n  cloud-init status --long\n  cloud-init status --format json",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "tabular" && format != "json" {
-				return usageError{fmt.Errorf("--format is tabular or json, not %q", format)}
-			}
-			root, err := rootfs.Open(*dir)
-			if err != nil {
-				return err
-			}
-			defer root.Close()
-			state := clouddir.New(root, nil)
-			out := cmd.OutOrStdout()
-			report := state.Report(cmdline(root))
-			for wait && (report.State == clouddir.NotRun || report.State == clouddir.Running) {
-				if format == "tabular" {
-					fmt.Fprint(out, ".")
-				}
-				select {
-				case <-cmd.Context().Done():
-					return cmd.Context().Err()
-				case <-time.After(poll):
-				}
-				report = state.Report(cmdline(root))
-			}
-			if err := printStatus(out, report, format, long, wait); err != nil {
-				return err
-			}
-			if report.State == clouddir.Failed {
-				return errFailed
-			}
-			return nil
+func (p *program) statusCommand(ctx context.Context) *command {
+	format := "tabular"
+	var long, wait bool
+	return &command{
+		name:    "status",
+		summary: "Report cloud-init status or wait on completion.",
+		about: `Report run status of cloud init. With --wait it ends, with status 1, too when no
+stage can go on any more: its unit failed, or no stage runs for five minutes.`,
+		options: []option{
+			{names: []string{"--format"}, choices: []string{"json", "tabular", "yaml"}, value: &format, help: "Specify output format for cloud-id (default: tabular)"},
+			{names: []string{"-l", "--long"}, flag: &long, help: "Report long format of statuses including run stage name and error messages"},
+			{names: []string{"-w", "--wait"}, flag: &wait, help: "Block waiting on cloud-init to complete"},
+		},
+		run: func() int {
+			return p.withRoot(func(root *rootfs.Root) int { return p.status(ctx, root, format, long, wait) })
 		},
 	}
-	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "wait until the boot is done")
-	cmd.Flags().BoolVarP(&long, "long", "l", false, "print errors, warnings and the data source too")
-	cmd.Flags().StringVar(&format, "format", "tabular", "tabular or json")
-	return cmd
 }
 
-// cmdline is the kernel's command line, as far as the root has one.
-func cmdline(root *rootfs.Root) string {
-	data, err := root.ReadFile("/proc/cmdline")
+func (p *program) status(ctx context.Context, root *rootfs.Root, format string, long, wait bool) int {
+	report := readReport(root)
+	code := exitOK
+	for w := newWatch(root); wait && unfinished(report); report = readReport(root) {
+		if format == "tabular" {
+			fmt.Fprint(p.out, ".")
+		}
+		if why := w.stuck(ctx, report); why != "" {
+			fmt.Fprintf(p.err, "\nERROR: cloud-init will not complete: %s\n", why)
+			code = exitFailed
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return exitFailed
+		case <-time.After(poll):
+		}
+	}
+	text, err := statusText(report, format, long)
 	if err != nil {
-		return ""
+		return p.fail(err)
 	}
-	return string(data)
+	if wait && format == "tabular" {
+		text = "\n" + text
+	}
+	fmt.Fprint(p.out, text)
+	if report.State == clouddir.Failed {
+		return exitFailed
+	}
+	return code
 }
 
-// statusFields are the fields of the JSON form, which stand twice in it.
-type statusFields struct {
-	BootStatusCode string          `json:"boot_status_code"`
-	Datasource     string          `json:"datasource"`
-	Detail         string          `json:"detail"`
-	Errors         []string        `json:"errors"`
-	LastUpdate     string          `json:"last_update"`
-	Recoverable    []string        `json:"recoverable_errors,omitempty"`
-	Schemas        *map[string]any `json:"schemas,omitempty"`
-	Status         clouddir.State  `json:"status"`
+func unfinished(r clouddir.Report) bool {
+	return r.State == clouddir.NotRun || r.State == clouddir.Running
 }
 
-func printStatus(out io.Writer, r clouddir.Report, format string, long, waited bool) error {
-	updated := ""
+func readReport(root *rootfs.Root) clouddir.Report {
+	return clouddir.New(root, nil).Report(stage.CommandLine(root), os.Getenv("KERNEL_CMDLINE"))
+}
+
+// fields are those of the JSON form, which stand twice in it. The extended
+// status and what it is made of are cloud-init's since 23.4, and only there if
+// something was ignored.
+type fields struct {
+	BootStatusCode string              `json:"boot_status_code"`
+	Datasource     string              `json:"datasource"`
+	Detail         string              `json:"detail"`
+	Errors         []string            `json:"errors"`
+	Extended       string              `json:"extended_status,omitempty"`
+	LastUpdate     string              `json:"last_update"`
+	Recoverable    map[string][]string `json:"recoverable_errors,omitempty"`
+	Schemas        map[string]fields   `json:"schemas,omitempty"`
+	Status         clouddir.State      `json:"status"`
+}
+
+func statusFields(r clouddir.Report) fields {
+	f := fields{BootStatusCode: r.Switch.Code, Datasource: r.Datasource, Detail: r.Detail, Errors: r.Errors, Status: r.State}
 	if !r.LastUpdate.IsZero() {
-		updated = r.LastUpdate.Format(time.RFC1123Z)
+		f.LastUpdate = r.LastUpdate.Format(time.RFC1123Z)
 	}
-	if format == "json" {
-		f := statusFields{BootStatusCode: r.Switch.Code, Datasource: r.Datasource, Detail: r.Detail,
-			Errors: r.Errors, LastUpdate: updated, Recoverable: r.Warnings, Status: r.State}
-		inner := f
-		f.Schemas = &map[string]any{"1": inner}
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(struct {
-			SchemaVersion string `json:"_schema_version"`
-			statusFields
-		}{"1", f})
+	if r.Degraded() {
+		f.Extended, f.Recoverable = "degraded "+string(r.State), r.Recoverable
 	}
-	text := ""
-	if waited {
-		text = "\n"
+	return f
+}
+
+// statusText is the status in one of the formats.
+func statusText(r clouddir.Report, format string, long bool) (string, error) {
+	f := statusFields(r)
+	if format == "tabular" {
+		return tabular(f, long), nil
 	}
-	text += fmt.Sprintf("status: %s\n", r.State)
-	if long {
-		text += fmt.Sprintf("boot_status_code: %s\n", r.Switch.Code)
-		if updated != "" {
-			text += "last_update: " + updated + "\n"
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	inner := f
+	f.Schemas = map[string]fields{"1": inner}
+	err := enc.Encode(struct {
+		Version string `json:"_schema_version"`
+		fields
+	}{"1", f})
+	if err != nil || format == "json" {
+		return b.String(), err
+	}
+	n, err := cloudconfig.ParseJSON(b.Bytes())
+	if err != nil {
+		return "", err
+	}
+	return string(cloudconfig.Dump(n)) + "\n", nil
+}
+
+func tabular(f fields, long bool) string {
+	text := fmt.Sprintf("status: %s\n", f.Status)
+	if !long {
+		return text
+	}
+	if f.Extended != "" {
+		text += "extended_status: " + f.Extended + "\n"
+	}
+	text += "boot_status_code: " + f.BootStatusCode + "\n"
+	if f.LastUpdate != "" {
+		text += "last_update: " + f.LastUpdate + "\n"
+	}
+	text += "detail:\n" + f.Detail + "\n"
+	if len(f.Recoverable) > 0 {
+		text += "recoverable_errors:\n"
+	}
+	for _, level := range slices.Sorted(maps.Keys(f.Recoverable)) {
+		text += level + ":\n"
+		for _, line := range f.Recoverable[level] {
+			text += "\t- " + line + "\n"
 		}
-		text += "detail:\n" + r.Detail + "\n"
-		if len(r.Warnings) > 0 {
-			text += "warnings:\n"
-		}
-		for _, w := range r.Warnings {
-			text += " - " + w + "\n"
-		}
 	}
-	_, err := io.WriteString(out, text)
-	return err
+	return text
 }

@@ -105,10 +105,40 @@ func (d *Dir) writeJSON(name string, v any, mode fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
+	return d.keep(name, data, mode)
+}
+
+// keep writes a file that the next boot needs, unless it is so already.
+func (d *Dir) keep(name string, data []byte, mode fs.FileMode) error {
+	if d.has(name, data, mode) {
+		return nil
+	}
 	if err := d.root.WriteFile(name, data, mode); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// note writes a file that each boot makes anew, or of which only the presence
+// counts: it does not wait for the disk.
+func (d *Dir) note(name string, data []byte, mode fs.FileMode) error {
+	if d.has(name, data, mode) {
+		return nil
+	}
+	if err := d.root.WriteFileLazy(name, data, mode); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// has tells whether a regular file has this content and mode.
+func (d *Dir) has(name string, data []byte, mode fs.FileMode) bool {
+	info, err := d.root.Lstat(name)
+	if err != nil || info.Mode() != mode || info.Size() != int64(len(data)) {
+		return false
+	}
+	old, err := d.root.ReadFile(name)
+	return err == nil && bytes.Equal(old, data)
 }
 
 func marshal(v any) ([]byte, error) {

@@ -240,7 +240,7 @@ func TestReport(t *testing.T) {
 				return errors.Join(d.Begin(StageLocal), d.Finish(StageLocal, Outcome{Datasource: source}),
 					d.Begin(StageFinal), d.Finish(StageFinal, Outcome{Warnings: map[string][]string{"WARNING": {"w"}}}))
 			},
-			want: Report{State: Done, Switch: Switch{Code: "enabled-by-sysvinit"}, Datasource: "openstacklocal", Detail: source, Warnings: []string{"w"}},
+			want: Report{State: Done, Switch: Switch{Code: "enabled-by-sysvinit"}, Datasource: "openstacklocal", Detail: source, Warnings: []string{"w"}, Recoverable: map[string][]string{"WARNING": {"w"}}},
 		},
 		"failed": {
 			play: func(d *Dir) error {
@@ -263,7 +263,7 @@ func TestReport(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got := d.Report(c.cmdline)
+			got := d.Report(c.cmdline, "")
 			got.Switch.Reason, got.LastUpdate = "", time.Time{}
 			if c.want.Errors == nil {
 				c.want.Errors = []string{}
@@ -283,7 +283,7 @@ func TestDamagedStatus(t *testing.T) {
 	if err := d.Begin(StageInit); err != nil {
 		t.Fatal(err)
 	}
-	if got := d.Report("").State; got != Running {
+	if got := d.Report("", "").State; got != Running {
 		t.Errorf("state %q", got)
 	}
 }

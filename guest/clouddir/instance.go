@@ -51,8 +51,8 @@ func (d *Dir) Instancify(id Identity, cache any) error {
 	if err := d.writeJSON(path.Join(dir, cacheName), cache, cacheMode); err != nil {
 		return err
 	}
-	if err := d.root.Symlink(dir, InstanceLink); err != nil {
-		return fmt.Errorf("link %s: %w", InstanceLink, err)
+	if err := d.link(dir, InstanceLink); err != nil {
+		return err
 	}
 	previousID := d.PreviousID()
 	previousSource := d.readLine(path.Join(dir, "datasource"))
@@ -66,8 +66,8 @@ func (d *Dir) Instancify(id Identity, cache any) error {
 		{idFile, id.ID},
 		{runIDFile, id.ID},
 	} {
-		if err := d.root.WriteFile(f.name, []byte(f.line+"\n"), 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", f.name, err)
+		if err := d.keep(f.name, []byte(f.line+"\n"), 0o644); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -95,18 +95,12 @@ func (d *Dir) BeginBoot() error {
 	if err := d.remove(bootFinished); err != nil {
 		return err
 	}
-	if err := d.root.WriteFile(enabledFile, nil, 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", enabledFile, err)
-	}
-	return nil
+	return d.note(enabledFile, nil, 0o644)
 }
 
 // FinishBoot writes boot-finished with its line.
 func (d *Dir) FinishBoot(line string) error {
-	if err := d.root.WriteFile(bootFinished, []byte(line+"\n"), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", bootFinished, err)
-	}
-	return nil
+	return d.note(bootFinished, []byte(line+"\n"), 0o644)
 }
 
 // ReadInstance reads a file of the current instance's directory.
@@ -116,22 +110,14 @@ func (d *Dir) ReadInstance(name string) ([]byte, error) {
 
 // WriteInstance writes a file of the current instance's directory with mode
 // 0600, which is what cloud-init gives everything a user may have put a
-// secret into.
+// secret into. Each boot writes it anew.
 func (d *Dir) WriteInstance(name string, data []byte) error {
-	full := path.Join(InstanceLink, name)
-	if err := d.root.WriteFile(full, data, 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", full, err)
-	}
-	return nil
+	return d.note(path.Join(InstanceLink, name), data, 0o600)
 }
 
 // WriteScript writes an executable of the current instance's directory.
 func (d *Dir) WriteScript(name string, data []byte) error {
-	full := path.Join(InstanceLink, name)
-	if err := d.root.WriteFile(full, data, 0o700); err != nil {
-		return fmt.Errorf("write %s: %w", full, err)
-	}
-	return nil
+	return d.keep(path.Join(InstanceLink, name), data, 0o700)
 }
 
 // Names are a host name and its qualified form.

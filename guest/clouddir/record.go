@@ -10,6 +10,7 @@ const (
 	instanceData  = RunDir + "/instance-data.json"
 	sensitiveData = RunDir + "/instance-data-sensitive.json"
 	cloudIDLink   = RunDir + "/cloud-id"
+	combinedData  = RunDir + "/combined-cloud-config.json"
 )
 
 // Redacted stands in the public instance data for what only root may see.
@@ -23,8 +24,8 @@ func (d *Dir) StoreInstanceData(cloudID string, sensitive, public any) error {
 		return fmt.Errorf("%q cannot be a cloud id", cloudID)
 	}
 	file := cloudIDLink + "-" + cloudID
-	if err := d.root.WriteFile(file, []byte(cloudID+"\n"), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
+	if err := d.note(file, []byte(cloudID+"\n"), 0o644); err != nil {
+		return err
 	}
 	old, _ := d.root.Readlink(cloudIDLink)
 	if err := d.link(file, cloudIDLink); err != nil {
@@ -39,6 +40,15 @@ func (d *Dir) StoreInstanceData(cloudID string, sensitive, public any) error {
 		return err
 	}
 	return d.writeJSON(instanceData, public, 0o644)
+}
+
+// StoreCombined writes the whole configuration of this boot, for root alone.
+func (d *Dir) StoreCombined(config any) error { return d.writeJSON(combinedData, config, 0o600) }
+
+// HasInstanceData tells whether this boot has instance data.
+func (d *Dir) HasInstanceData() bool {
+	_, err := d.root.Stat(sensitiveData)
+	return err == nil
 }
 
 // InstanceData reads the instance data: everything for root, the public half

@@ -80,7 +80,7 @@ func bootSemaphore(name string) string {
 
 func (d *Dir) writeStamp(file string) error {
 	stamp := fmt.Sprintf("%d: %s\n", os.Getpid(), formatSeconds(d.seconds()))
-	if err := d.root.WriteFile(file, []byte(stamp), 0o644); err != nil {
+	if err := d.root.WriteFileLazy(file, []byte(stamp), 0o644); err != nil {
 		return fmt.Errorf("mark %s: %w", file, err)
 	}
 	return nil

@@ -32,13 +32,21 @@ type Report struct {
 	Datasource string
 	Detail     string
 	Errors     []string
-	Warnings   []string
-	LastUpdate time.Time
+	// Warnings are those of the stages, which an administrator should know of;
+	// Recoverable are the same by their level.
+	Warnings    []string
+	Recoverable map[string][]string
+	LastUpdate  time.Time
 }
 
+// Degraded tells that something was ignored or went wrong that did not stop
+// a stage. cloud-init knows it since 23.4 (cmd/status.py ConditionStatus).
+func (r Report) Degraded() bool { return len(r.Warnings) > 0 }
+
 // Switch finds out whether the agent is enabled. cmdline is the kernel's
-// command line. cloud-init: cmd/status.py get_bootstatus.
-func (d *Dir) Switch(cmdline string) Switch {
+// command line, environment the variable KERNEL_CMDLINE that may stand for it.
+// cloud-init: cmd/status.py get_bootstatus; the variable since 23.2.
+func (d *Dir) Switch(cmdline, environment string) Switch {
 	words := " " + strings.Join(strings.Fields(cmdline), " ") + " "
 	has := func(name string) bool { _, err := d.root.Lstat(name); return err == nil }
 	const marker = "/etc/cloud/cloud-init.disabled"
@@ -47,6 +55,9 @@ func (d *Dir) Switch(cmdline string) Switch {
 		return Switch{Code: "enabled-by-sysvinit", Reason: "Cloud-init enabled on sysvinit"}
 	case strings.Contains(words, " cloud-init=enabled "):
 		return Switch{Code: "enabled-by-kernel-cmdline", Reason: "Cloud-init enabled by kernel command line cloud-init=enabled"}
+	case strings.Contains(" "+environment+" ", " cloud-init=disabled "):
+		return Switch{Code: "disabled-by-environment-variable",
+			Reason: "Cloud-init disabled by environment variable KERNEL_CMDLINE=cloud-init=disabled", Off: true}
 	case has(marker):
 		return Switch{Code: "disabled-by-marker-file", Reason: "Cloud-init disabled by " + marker, Off: true}
 	case strings.Contains(words, " cloud-init=disabled "):
@@ -61,8 +72,8 @@ func (d *Dir) Switch(cmdline string) Switch {
 
 // Report reads the state of this boot. cloud-init: cmd/status.py
 // get_status_details.
-func (d *Dir) Report(cmdline string) Report {
-	r := Report{State: NotRun, Switch: d.Switch(cmdline), Errors: []string{}}
+func (d *Dir) Report(cmdline, environment string) Report {
+	r := Report{State: NotRun, Switch: d.Switch(cmdline, environment), Errors: []string{}}
 	r.Detail = r.Switch.Reason
 	if r.Switch.Off {
 		r.State = Disabled
@@ -89,7 +100,7 @@ func (d *Dir) Report(cmdline string) Report {
 	if latest > 0 {
 		r.LastUpdate = time.UnixMicro(int64(latest * 1e6)).UTC()
 	}
-	r.Errors, r.Warnings = s.Errors(), s.Warnings()
+	r.Errors, r.Warnings, r.Recoverable = s.Errors(), s.Warnings(), s.recoverable()
 	switch {
 	case len(r.Errors) > 0:
 		r.State, r.Detail = Failed, strings.Join(r.Errors, "\n")

@@ -15,6 +15,8 @@ const (
 	StageInit   Stage = "init"
 	StageConfig Stage = "modules-config"
 	StageFinal  Stage = "modules-final"
+	// StageModulesInit is the init modules run by themselves.
+	StageModulesInit Stage = "modules-init"
 )
 
 const (
@@ -148,6 +150,20 @@ func (s *Status) Warnings() []string {
 	return all
 }
 
+// recoverable are the warnings of all stages by level, nil without any.
+func (s *Status) recoverable() map[string][]string {
+	var all map[string][]string
+	for _, stage := range []Stage{StageLocal, StageInit, StageConfig, StageFinal} {
+		for level, lines := range s.record(stage).Recoverable {
+			if all == nil {
+				all = map[string][]string{}
+			}
+			all[level] = append(all[level], lines...)
+		}
+	}
+	return all
+}
+
 // loadStatus reads status.json; one that is missing or damaged counts as empty.
 func (d *Dir) loadStatus() Status {
 	var v versioned[Status]
@@ -165,10 +181,17 @@ func (d *Dir) storeStatus(s Status) error {
 			r.Errors = []string{}
 		}
 	}
-	return d.writeJSON(statusFile, versioned[Status]{s}, 0o644)
+	data, err := marshal(versioned[Status]{s})
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", statusFile, err)
+	}
+	return d.note(statusFile, data, 0o644)
 }
 
 func (d *Dir) link(target, name string) error {
+	if now, err := d.root.Readlink(name); err == nil && now == target {
+		return nil
+	}
 	if err := d.root.Symlink(target, name); err != nil {
 		return fmt.Errorf("link %s: %w", name, err)
 	}

@@ -21,8 +21,9 @@ type Command struct {
 	Args []string
 	// Env is added to a plain environment of PATH and LANG.
 	Env []string
-	// Output gets standard output and error; nil means nowhere.
-	Output io.Writer
+	// Output gets standard output, nil means nowhere; Errors standard error,
+	// nil means Output.
+	Output, Errors io.Writer
 }
 
 // Runner runs a command to its end. Its error is an *ExitError when the
@@ -79,7 +80,10 @@ func Exec(root *rootfs.Root) Runner {
 		cmd.Args[0] = c.Args[0]
 		cmd.Env = append([]string{"PATH=" + defaultPath, "LANG=C.UTF-8"}, c.Env...)
 		cmd.Dir = "/"
-		cmd.Stdout, cmd.Stderr = c.Output, c.Output
+		cmd.Stdout, cmd.Stderr = c.Output, c.Errors
+		if c.Errors == nil {
+			cmd.Stderr = c.Output
+		}
 		cmd.WaitDelay = grace
 		if dir := filepath.Clean(root.Dir()); dir != "/" {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: dir}

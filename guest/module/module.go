@@ -35,6 +35,11 @@ type Module struct {
 	// marked afterwards, because repeating them does no harm and a boot cut
 	// off in users-groups would otherwise lock everybody out for ever.
 	AtMostOnce bool
+	// AtBoot marks what only a system that runs can do: it waits for the first
+	// boot of one that is prepared without running.
+	AtBoot bool
+	// Args are what the configuration gives it beside its own keys.
+	Args []string
 	// Run does the work.
 	Run func(context.Context, *Env) error
 }
@@ -84,16 +89,20 @@ type Cloud struct {
 
 // Env is what a module works with. All fields must be set.
 type Env struct {
+	// Name and Args are the module's, as the configuration has them.
+	Name string
+	Args []string
+
 	Config *cloudconfig.Node
 	// DefaultUser is system_info.default_user.
 	DefaultUser *cloudconfig.Node
 	Cloud       Cloud
 	Dir         *clouddir.Dir
 	Distro      *distro.Distro
-	// Output gets what programs print, Console what a person at the console
-	// must see even if it is a secret.
-	Output, Console io.Writer
-	Log             *slog.Logger
+	// Output and Errors get what programs print, Console what a person at the
+	// console must see even if it is a secret. Errors nil means Output.
+	Output, Errors, Console io.Writer
+	Log                     *slog.Logger
 	// Version, Now and Uptime stand in messages.
 	Version string
 	Now     func() time.Time

@@ -2,8 +2,10 @@ package module
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -40,25 +42,29 @@ func shellify(commands *cloudconfig.Node) (string, error) {
 	return b.String(), nil
 }
 
-// bootcmdScript is where bootcmd's commands stand while they run.
-const bootcmdScript = clouddir.RunDir + "/tmp/bootcmd.sh"
+// scratchDir is where scripts stand while they run. cloud-init: temp_utils.py.
+const scratchDir = clouddir.RunDir + "/tmp"
 
 // Bootcmd runs the commands of bootcmd at once, with INSTANCE_ID set.
 func Bootcmd(ctx context.Context, e *Env) error {
+	root := e.Distro.Root
+	if err := root.MkdirAll(scratchDir, 0o777|fs.ModeSticky); err != nil {
+		return fmt.Errorf("make %s: %w", scratchDir, err)
+	}
 	script, err := shellify(e.Config.Get("bootcmd"))
 	if err != nil {
 		return fmt.Errorf("bootcmd: %w", err)
 	}
-	root := e.Distro.Root
-	if err := root.WriteFile(bootcmdScript, []byte(script), 0o700); err != nil {
-		return fmt.Errorf("write %s: %w", bootcmdScript, err)
+	file := fmt.Sprintf("%s/tmp%s.sh", scratchDir, strings.ToLower(rand.Text()[:8]))
+	if err := root.WriteFile(file, []byte(script), 0o700); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
 	}
 	run := e.Distro.Runner(ctx, distro.Command{
-		Args:   []string{"/bin/sh", bootcmdScript},
+		Args:   []string{"/bin/sh", file},
 		Env:    []string{"INSTANCE_ID=" + e.Cloud.InstanceID},
-		Output: e.Output,
+		Output: e.Output, Errors: e.Errors,
 	})
-	return errors.Join(run, root.Remove(bootcmdScript))
+	return errors.Join(run, root.Remove(file))
 }
 
 // Runcmd writes the commands of runcmd as a script that scripts-user runs.
@@ -118,7 +124,7 @@ func (e *Env) runParts(ctx context.Context, dir string, prefix ...string) error 
 			continue
 		}
 		attempted++
-		if err := e.Distro.Runner(ctx, distro.Command{Args: append(slices.Clone(prefix), file), Output: e.Output}); err != nil {
+		if err := e.Distro.Runner(ctx, distro.Command{Args: append(slices.Clone(prefix), file), Output: e.Output, Errors: e.Errors}); err != nil {
 			e.Log.Debug(err.Error())
 			failed = append(failed, entry.Name())
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ disable_root: true
 preserve_hostname: false
 vendor_data: {enabled: true}
 vendor_data2: {enabled: true}
+output: {all: '| tee -a /var/log/cloud-init-output.log'}
 system_info:
   distro: debian
   default_user:
@@ -38,62 +40,136 @@ const (
 	runConfig       = clouddir.RunDir + "/cloud.cfg"
 )
 
-// SystemConfig reads the configuration of the system itself: /run over
-// cloud.cfg.d, in which a later name wins, over cloud.cfg over what is built
-// in. A file that cannot be read is left out; the error tells which, and the
-// configuration is good all the same. cloud-init: stages.py fetch_base_config.
-func SystemConfig(root *rootfs.Root) (*cloudconfig.Node, error) {
-	base, err := cloudconfig.ParseMap([]byte(builtin))
-	if err != nil {
-		return nil, fmt.Errorf("read built-in configuration: %w", err)
-	}
-	files := []string{systemConfig}
-	entries, _ := root.ReadDir(systemConfigDir)
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".cfg") {
-			files = append(files, path.Join(systemConfigDir, e.Name()))
-		}
-	}
-	files = append(files, runConfig)
-	var layers []*cloudconfig.Node
-	var errs []error
-	for _, name := range slices.Backward(files) {
-		n, err := readConfig(root, name)
+// Configs reads the system's configuration, each version of a file once. Root
+// must be set. It is not safe for concurrent use.
+type Configs struct {
+	Root *rootfs.Root
+	// Files are read beside the usual ones and come before them, the first
+	// before the second.
+	Files []string
+
+	builtin *cloudconfig.Node
+	parsed  map[string]parsedFile
+}
+
+// parsedFile is what a file's content came to.
+type parsedFile struct {
+	text string
+	node *cloudconfig.Node
+}
+
+// System reads the configuration of the system itself: the kernel command
+// line (cc: … end_cc) over /run over cloud.cfg.d, in which a later name wins,
+// over cloud.cfg over what is built in. A file that cannot be read is left out;
+// the error tells which, and the configuration is good all the same.
+// cloud-init: stages.py fetch_base_config.
+func (c *Configs) System() (*cloudconfig.Node, error) {
+	if c.builtin == nil {
+		n, err := cloudconfig.ParseMap([]byte(builtin))
 		if err != nil {
-			errs = append(errs, err)
-			continue
+			return nil, fmt.Errorf("read built-in configuration: %w", err)
 		}
-		if n != nil {
-			layers = append(layers, n)
-		}
+		c.builtin = n
 	}
-	layers = append(layers, base)
-	merged, err := cloudconfig.Combine(layers...)
+	layers, errs := c.read(c.Files)
+	if n, err := commandLine(c.Root); err != nil {
+		errs = append(errs, err)
+	} else if n != nil {
+		layers = append(layers, n)
+	}
+	names := c.names()
+	slices.Reverse(names)
+	more, bad := c.read(names)
+	errs = append(errs, bad...)
+	merged, err := cloudconfig.Combine(append(append(layers, more...), c.builtin)...)
 	if err != nil {
-		return base, errors.Join(append(errs, err)...)
+		return c.builtin, errors.Join(append(errs, err)...)
 	}
 	return merged, errors.Join(errs...)
 }
 
-// readConfig reads one file; nil without an error means that there is nothing
-// in it.
-func readConfig(root *rootfs.Root, name string) (*cloudconfig.Node, error) {
-	data, err := root.ReadFile(name)
+// read reads files, those that say something.
+func (c *Configs) read(names []string) (layers []*cloudconfig.Node, errs []error) {
+	for _, name := range names {
+		n, err := c.file(name)
+		if err != nil {
+			errs = append(errs, err)
+		} else if n != nil {
+			layers = append(layers, n)
+		}
+	}
+	return layers, errs
+}
+
+// names are the files of the configuration in their order.
+func (c *Configs) names() []string {
+	files, dir := []string{systemConfig}, systemConfigDir
+	if n, err := c.file(systemConfig); err == nil && n.Has("conf_d") {
+		dir, _ = n.Text("conf_d")
+		dir = strings.TrimSpace(dir)
+	}
+	if entries, err := c.Root.ReadDir(dir); err == nil && dir != "" {
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".cfg") {
+				files = append(files, path.Join(dir, e.Name()))
+			}
+		}
+	}
+	return append(files, runConfig)
+}
+
+// commandLine is the configuration on the kernel's command line:
+// "cc: YAML end_cc", several of them, URL-encoded or with \n for a new line.
+// cloud-init: util.py read_cc_from_cmdline.
+func commandLine(root *rootfs.Root) (*cloudconfig.Node, error) {
+	var texts []string
+	for rest := CommandLine(root); ; {
+		_, after, ok := strings.Cut(rest, "cc:")
+		if !ok {
+			break
+		}
+		text, next, _ := strings.Cut(after, "end_cc")
+		if plain, err := url.PathUnescape(strings.TrimLeft(text, " \t")); err == nil {
+			text = plain
+		}
+		texts = append(texts, strings.ReplaceAll(text, `\n`, "\n"))
+		rest = next
+	}
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	n, err := cloudconfig.ParseMap([]byte(strings.Join(texts, "\n")))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration on the kernel command line: %w", err)
+	}
+	return n, nil
+}
+
+// file reads one file; nil without an error means that there is nothing in it.
+func (c *Configs) file(name string) (*cloudconfig.Node, error) {
+	data, err := c.Root.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
+	if p, ok := c.parsed[name]; ok && p.text == string(data) {
+		return p.node, nil
+	}
 	n, err := cloudconfig.Parse(data)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	case n.IsNull():
-		return nil, nil
+		n = nil
 	case n.Kind != cloudconfig.KindMap:
 		return nil, fmt.Errorf("read %s: expected a map", name)
 	}
+	if c.parsed == nil {
+		c.parsed = map[string]parsedFile{}
+	}
+	c.parsed[name] = parsedFile{string(data), n}
 	return n, nil
 }
 
@@ -108,18 +184,15 @@ const (
 // system's.
 func (b *Boot) config() *cloudconfig.Node {
 	system := b.systemConfig()
-	var layers []*cloudconfig.Node
+	files := slices.Clone(b.Configs.Files)
 	for _, name := range []string{userConfig, vendor2Config, vendorConfig} {
-		n, err := readConfig(b.Root, path.Join(clouddir.InstanceLink, name))
-		if err != nil {
-			b.Log.Warn(err.Error())
-		}
-		if n != nil {
-			layers = append(layers, n)
-		}
+		files = append(files, path.Join(clouddir.InstanceLink, name))
 	}
-	layers = append(layers, system)
-	merged, err := cloudconfig.Combine(layers...)
+	layers, errs := b.Configs.read(files)
+	for _, err := range errs {
+		b.Log.Warn(err.Error())
+	}
+	merged, err := cloudconfig.Combine(append(layers, system)...)
 	if err != nil {
 		b.Log.Warn("merge configuration: " + err.Error())
 		return system
@@ -128,7 +201,10 @@ func (b *Boot) config() *cloudconfig.Node {
 }
 
 func (b *Boot) systemConfig() *cloudconfig.Node {
-	n, err := SystemConfig(b.Root)
+	if b.Configs == nil {
+		b.Configs = &Configs{Root: b.Root}
+	}
+	n, err := b.Configs.System()
 	if err != nil {
 		b.Log.Warn(err.Error())
 	}

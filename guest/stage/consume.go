@@ -12,6 +12,7 @@ import (
 	"imprint/base/cloudconfig"
 	"imprint/base/userdata"
 	"imprint/guest/clouddir"
+	"imprint/guest/datasource"
 	"imprint/guest/distro"
 )
 
@@ -32,45 +33,62 @@ func origins() (user, vendor, vendor2 origin) {
 
 // consumer takes the parts of one origin.
 type consumer struct {
-	b          *Boot
-	from       origin
-	instanceID string
-	merged     *cloudconfig.Node
-	files      []string
-	errs       []error
+	b        *Boot
+	from     origin
+	instance *datasource.Instance
+	handlers handlers
+	disabled []string // content types that nobody handles
+	merged   *cloudconfig.Node
+	files    []string
+	errs     []error // the disk's, not the data's
 }
 
 // consume lets every part do its work: cloud-config is merged into one file,
-// scripts are written, boothooks run. It goes on after a bad part; its error
-// names each. All of it happens at every boot, as with cloud-init's handlers,
-// which are all PER_ALWAYS.
-func (b *Boot) consume(ctx context.Context, instanceID string, from origin, parts []userdata.Part) error {
-	c := &consumer{b: b, from: from, instanceID: instanceID}
+// scripts are written, boothooks run. It goes on after a bad part. Part
+// handlers are asked at the instance's first boot only, unless they say
+// otherwise; what is built in does its work at every boot, as with
+// cloud-init's handlers, which are all PER_ALWAYS.
+func (b *Boot) consume(ctx context.Context, inst *datasource.Instance, from origin, parts []userdata.Part, first bool, disabled []string) error {
+	c := &consumer{b: b, from: from, instance: inst, disabled: disabled,
+		handlers: handlers{b: b, instanceID: inst.InstanceID, frequency: clouddir.PerAlways}}
+	if first {
+		c.handlers.frequency = clouddir.PerInstance
+	}
+	if !b.Offline {
+		c.handlers.loadSite(ctx)
+	}
 	for _, p := range parts {
 		if err := c.part(ctx, p); err != nil {
-			c.fail(p, err)
+			b.ignore("__init__.py", fmt.Sprintf("%s part %s: %v", from.name, printable(p.Filename), err))
 		}
 	}
-	if err := b.Dir.WriteInstance(from.config, c.document()); err != nil {
-		c.errs = append(c.errs, err)
+	if err := c.handlers.close(ctx); err != nil {
+		b.ignore("stages.py", from.name+": "+err.Error())
 	}
-	return errors.Join(c.errs...)
-}
-
-func (c *consumer) fail(p userdata.Part, err error) {
-	err = fmt.Errorf("%s part %s: %w", c.from.name, printable(p.Filename), err)
-	c.b.Log.Warn(err.Error())
-	c.errs = append(c.errs, err)
+	return errors.Join(append(c.errs, b.Dir.WriteInstance(from.config, c.document()))...)
 }
 
 func (c *consumer) part(ctx context.Context, p userdata.Part) error {
 	name := userdata.CleanFilename(p.Filename)
-	if p.Jinja {
-		return errors.New("templates (## template: jinja) are not rendered; the part is ignored")
+	switch {
+	case slices.Contains(c.disabled, p.Type):
+		c.b.Log.Debug(fmt.Sprintf("content_type %q is excluded", p.Type))
+		return nil
+	case c.b.Offline && slices.Contains(programs(), p.Type):
+		c.b.Queued = append(c.b.Queued, fmt.Sprintf("%s part %s (%s)", c.from.name, printable(p.Filename), p.Type))
+		return nil
+	case p.Type == userdata.TypePartHandler:
+		return c.handlers.add(ctx, p.Body)
+	case c.handlers.takes(p.Type):
+		return c.handlers.part(ctx, p)
+	case p.Jinja:
+		return c.template(ctx, p)
 	}
 	switch p.Type {
 	case userdata.TypeCloudConfig:
 		return c.merge(p)
+	case userdata.TypeCloudConfigJSONP:
+		return c.patch(p)
 	case userdata.TypeScript:
 		return c.b.Dir.WriteScript(path.Join(c.from.scripts, name), unixLines(p.Body))
 	case userdata.TypeScriptPerBoot, userdata.TypeScriptPerOnce, userdata.TypeScriptPerInst:
@@ -92,15 +110,19 @@ func (c *consumer) part(ctx context.Context, p userdata.Part) error {
 	return fmt.Errorf("Unhandled %s (%s) userdata: '%s...'", kind, printable(p.Type), excerpt(p.Body))
 }
 
+// programs are the content types that run something at once.
+func programs() []string { return []string{userdata.TypeBoothook, userdata.TypePartHandler} }
+
 // merge adds a #cloud-config part and warns of what nothing will read.
 func (c *consumer) merge(p userdata.Part) error {
+	c.start()
 	n, err := cloudconfig.ParseMap(p.Body)
 	if err != nil {
 		return fmt.Errorf("not merged: %w", err)
 	}
 	for _, problem := range c.b.check(n) {
-		c.b.Log.Warn(fmt.Sprintf("%s part %s: line %d column %d: %s: %s", c.from.name, printable(p.Filename),
-			problem.Line, problem.Column, printable(problem.Path), printable(problem.Text)), clouddir.Component, "schema.py")
+		c.b.ignore("schema.py", fmt.Sprintf("%s part %s: line %d column %d: %s: %s", c.from.name, printable(p.Filename),
+			problem.Line, problem.Column, printable(problem.Path), printable(problem.Text)))
 	}
 	merged, err := cloudconfig.MergePart(c.merged, n, p.MergeType)
 	if err != nil {
@@ -111,9 +133,32 @@ func (c *consumer) merge(p userdata.Part) error {
 	return nil
 }
 
+// start begins with an empty configuration, until a part was good.
+func (c *consumer) start() {
+	if len(c.files) == 0 {
+		c.merged = cloudconfig.NewMap()
+	}
+}
+
+// patch applies a #cloud-config-jsonp part.
+func (c *consumer) patch(p userdata.Part) error {
+	if c.b.Patch == nil {
+		return errors.New("text/cloud-config-jsonp is not applied")
+	}
+	c.start()
+	patched, err := c.b.Patch(c.merged, p.Body)
+	if err != nil {
+		return fmt.Errorf("not merged: %w", err)
+	}
+	c.merged = patched
+	c.files = append(c.files, strings.TrimSpace(printable(p.Filename)))
+	return nil
+}
+
 // stageKeys are the top-level keys that the stages themselves read.
 func stageKeys() []string {
-	return []string{"vendor_data", "vendor_data2", "merge_how", "merge_type", "launch-index"}
+	return []string{"vendor_data", "vendor_data2", "merge_how", "merge_type", "launch-index", "output", "reporting", "imprint",
+		"manual_cache_clean", "allow_userdata", initSection, configSection, finalSection}
 }
 
 // check finds what a document says in vain: what cloudconfig.Check finds, and
@@ -138,15 +183,14 @@ func (b *Boot) check(n *cloudconfig.Node) []cloudconfig.Problem {
 // document is the content of the merged file; nothing if there was nothing to
 // merge. cloud-init: handlers/cloud_config.py _write_cloud_config.
 func (c *consumer) document() []byte {
-	if len(c.files) == 0 {
+	if c.merged == nil {
 		return nil
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "#cloud-config\n\n# from %d files\n", len(c.files))
-	for _, f := range c.files {
-		fmt.Fprintf(&b, "# %s\n", f)
+	b.WriteString("#cloud-config\n\n")
+	if len(c.files) > 0 {
+		fmt.Fprintf(&b, "# from %d files\n# %s\n\n", len(c.files), strings.Join(c.files, "\n# "))
 	}
-	b.WriteString("\n")
 	b.Write(cloudconfig.Dump(c.merged))
 	return b.Bytes()
 }
@@ -154,14 +198,15 @@ func (c *consumer) document() []byte {
 // boothook writes a hook and runs it at once.
 func (c *consumer) boothook(ctx context.Context, name string, body []byte) error {
 	text := bytes.TrimLeft(bytes.TrimPrefix(unixLines(body), []byte("#cloud-boothook")), " \t\r\n")
-	file := path.Join(clouddir.InstanceDir(c.instanceID), "boothooks", name)
+	file := path.Join(clouddir.InstanceDir(c.instance.InstanceID), "boothooks", name)
 	if err := c.b.Root.WriteFile(file, text, 0o700); err != nil {
 		return err
 	}
 	return c.b.Distro.Runner(ctx, distro.Command{
 		Args:   []string{file},
-		Env:    []string{"INSTANCE_ID=" + c.instanceID},
+		Env:    []string{"INSTANCE_ID=" + c.instance.InstanceID},
 		Output: c.b.Output,
+		Errors: c.b.Errors,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"imprint/guest/clouddir"
 	"imprint/guest/datasource"
@@ -33,7 +34,7 @@ func (b *Boot) known() *datasource.Instance {
 		b.Log.Debug("no cache found: "+err.Error(), clouddir.Component, "stages.py")
 		return nil
 	}
-	if i.Name == noneName || b.otherMachine(i) {
+	if !b.trusted() && (i.Name == noneName || b.otherMachine(i)) {
 		b.Log.Debug("cache invalid in datasource: "+i.String(), clouddir.Component, "stages.py")
 		return nil
 	}
@@ -77,9 +78,8 @@ func ofNova(i *datasource.Instance) bool { return i.Name == "OpenStack" || i.Nam
 // Where no source answers, an instance that was known stays: a service that is
 // down is no reason to become somebody else.
 func (b *Boot) findLocal(ctx context.Context, link *link) (*datasource.Instance, error) {
-	known := b.known()
-	if known != nil && b.sameMachine(known) {
-		b.Log.Debug("restored from checked cache: "+known.String(), clouddir.Component, "stages.py")
+	known := b.checkCache(ctx)
+	if known != nil && (b.trusted() || b.sameMachine(known)) {
 		return known, nil
 	}
 	i, evidence := b.ask(ctx, link.connect, link.pass)
@@ -90,6 +90,41 @@ func (b *Boot) findLocal(ctx context.Context, link *link) (*datasource.Instance,
 		return b.stay(known, evidence), nil
 	}
 	return nil, fmt.Errorf("%w: %s", errNotFound, tried(evidence))
+}
+
+// checkCache is the cached instance if it may still be this machine's, and
+// the step that says so.
+func (b *Boot) checkCache(ctx context.Context) *datasource.Instance {
+	how := "check"
+	if b.trusted() {
+		how = "trust"
+	}
+	step := b.begin(ctx, "check-cache", "attempting to read from cache ["+how+"]")
+	known, message := b.known(), "no cache found"
+	switch {
+	case known != nil && b.trusted():
+		message = "restored from cache: " + known.String()
+	case known != nil && b.sameMachine(known):
+		message = "restored from checked cache: " + known.String()
+	case known != nil:
+		message = "cache invalid in datasource: " + known.String()
+	}
+	b.Log.Debug(message, clouddir.Component, "stages.py")
+	step.end(ctx, true, message)
+	return known
+}
+
+// manualClean is the mark of an instance that stays until it is cleaned away.
+const manualClean = clouddir.InstanceLink + "/manual-clean"
+
+// trusted tells whether the cached instance is used without asking: the
+// configuration says manual_cache_clean, or said so when the instance came.
+func (b *Boot) trusted() bool {
+	if _, err := b.Root.Stat(manualClean); err == nil {
+		return true
+	}
+	on, err := b.config().Bool("manual_cache_clean")
+	return err == nil && on.Or(false)
 }
 
 // stay keeps the instance that was known.
@@ -134,19 +169,37 @@ func (b *Boot) ask(ctx context.Context, connect func(context.Context) error, pas
 	b.Log.Debug("Looking for data source in: "+strings.Join(names, ", "), clouddir.Component, "__init__.py")
 	env := b.sourceEnv()
 	env.Connect, env.Pass = connect, pass
+	begun := b.Now()
 	i, evidence := datasource.Find(ctx, env, real)
+	b.searched(ctx, begun, i, evidence)
 	if i != nil {
 		b.Log.Info("Loaded datasource "+i.Line(), clouddir.Component, "stages.py")
-		for _, p := range i.Problems {
-			b.Log.Warn("metadata: "+printable(p), clouddir.Component, i.Class+".py")
-		}
 	}
 	return i, evidence
 }
 
+// searched tells of the sources that were asked, in their order.
+func (b *Boot) searched(ctx context.Context, begun time.Time, found *datasource.Instance, evidence []datasource.Evidence) {
+	when := strings.TrimPrefix(b.phase.name, "init-")
+	for _, e := range evidence {
+		if e.Verdict == datasource.Absent {
+			continue
+		}
+		class, word := "DataSource"+e.Source, "no "+when+" data found from "
+		if found != nil && e.Source == found.Name {
+			class, word = found.Class, "found "+when+" data from "
+		}
+		b.beginAt(ctx, begun, "search-"+strings.TrimPrefix(class, "DataSource"), "searching for "+when+" data from "+class).end(ctx, true, word+class)
+	}
+}
+
 func (b *Boot) sourceEnv() datasource.Env {
+	disks := b.Disks
+	if disks == nil {
+		disks = datasource.DevDisks{Root: b.Root}
+	}
 	return datasource.Env{
-		Root: b.Root, Disks: datasource.DevDisks{Root: b.Root}, BaseURL: b.MetadataURL, Now: b.Now,
+		Root: b.Root, Disks: disks, BaseURL: b.MetadataURL, Now: b.Now,
 		Log: b.Log.With(clouddir.Component, "url_helper.py"),
 	}
 }

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"fmt"
+	"strings"
 
 	"imprint/guest/datasource"
 	"imprint/guest/module"
@@ -28,19 +29,32 @@ func (b *Boot) record(i *datasource.Instance) error {
 	if len(i.NetworkData) > 0 {
 		ds["network_json"] = plain(rawJSON(i.NetworkData))
 	}
+	hostname := i.LocalHostname
+	if hostname == "" { // cloud-init: sources/__init__.py get_hostname
+		hostname, _, _ = strings.Cut(b.Distro.Live(), ".")
+	}
 	keys := i.PublicKeys
 	if keys == nil {
 		keys = []string{}
 	}
 	sensitive, public := b.instanceData(ds, map[string]any{
-		"availability_zone": orNull(i.AvailabilityZone), "cloud_id": i.CloudName, "cloud_name": i.CloudName,
-		"instance_id": i.InstanceID, "local_hostname": orNull(i.LocalHostname), "platform": i.Platform,
+		"availability_zone": orNull(i.AvailabilityZone), "cloud_id": cloudID(i), "cloud_name": i.CloudName,
+		"instance_id": i.InstanceID, "local_hostname": hostname, "platform": i.Platform,
 		"public_ssh_keys": keys, "region": orNull(i.Region), "subplatform": i.Subplatform,
 	})
-	if err := b.Dir.StoreInstanceData(i.CloudName, sensitive, public); err != nil {
+	if err := b.Dir.StoreInstanceData(cloudID(i), sensitive, public); err != nil {
 		return fmt.Errorf("record instance data: %w", err)
 	}
 	return nil
+}
+
+// cloudID is the cloud's name, or the platform's where the cloud does not say.
+// cloud-init: sources/__init__.py canonical_cloud_id.
+func cloudID(i *datasource.Instance) string {
+	if i.CloudName == "unknown" && i.Platform != "" {
+		return i.Platform
+	}
+	return i.CloudName
 }
 
 func orNull(s string) any {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"imprint/base/cloudconfig"
 	"imprint/guest/clouddir"
 )
 
@@ -64,6 +65,12 @@ func (b *Boot) systemInfo() map[string]any {
 	}
 }
 
+// combined writes the whole configuration, the user's over the vendor's over the
+// system's, for root to look at, as cloud-init does since 23.1 (stages.py).
+func (b *Boot) combined(config *cloudconfig.Node) error {
+	return b.Dir.StoreCombined(plain(config.Without("system_info")))
+}
+
 // instanceData are the two forms of instance-data.json: everything, and what
 // users other than root may see. ds is what the source read, without user
 // data; v1 are the source's own standard keys.
@@ -81,7 +88,7 @@ func (b *Boot) instanceData(ds, v1 map[string]any) (sensitive, public map[string
 		std[strings.ReplaceAll(key, "_", "-")] = std[key]
 	}
 	ds["_doc"] = experimental
-	merged, _ := plain(b.systemConfig()).(map[string]any)
+	merged, _ := plain(b.systemConfig().Without("system_info")).(map[string]any)
 	if merged == nil {
 		merged = map[string]any{}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -147,6 +148,12 @@ func (m *machine) exists(name string) bool { _, err := m.root.Stat(name); return
 
 // boot returns the stages as one process of the agent has them.
 func (m *machine) boot() *Boot {
+	b, _ := m.bootWith(func(w io.Writer) io.Writer { return w })
+	return b
+}
+
+// bootWith is boot with a log of the caller's.
+func (m *machine) bootWith(wrap func(io.Writer) io.Writer) (*Boot, io.Writer) {
 	now := func() time.Time { return time.Date(2026, 11, 21, 4, 0, 0, 0, time.UTC) }
 	path, err := m.root.Path("/var/log/cloud-init.log")
 	if err != nil {
@@ -161,7 +168,8 @@ func (m *machine) boot() *Boot {
 	}
 	m.t.Cleanup(func() { file.Close() })
 	var out bytes.Buffer
-	journal := clouddir.NewLog(file, &out)
+	to := wrap(file)
+	journal := clouddir.NewLog(to, &out)
 	log := slog.New(journal)
 	count := func(name string) func(context.Context, *module.Env) error {
 		return func(context.Context, *module.Env) error { m.counts[name]++; return nil }
@@ -189,7 +197,7 @@ func (m *machine) boot() *Boot {
 		},
 		Journal: journal, Log: log, Output: &out, Console: &out, Version: "22.4.2",
 		Now: now, Uptime: func() time.Duration { return 12 * time.Second },
-	}
+	}, to
 }
 
 func (m *machine) run(_ context.Context, c distro.Command) error {
@@ -223,7 +231,7 @@ func (m *machine) start() []string {
 	return errs
 }
 
-func (m *machine) report() clouddir.Report { return clouddir.New(m.root, nil).Report("") }
+func (m *machine) report() clouddir.Report { return clouddir.New(m.root, nil).Report("", "") }
 
 const story = `Content-Type: multipart/mixed; boundary="B"
 MIME-Version: 1.0
@@ -485,7 +493,7 @@ func TestNetworkDisabled(t *testing.T) {
 }
 
 func TestModuleFailures(t *testing.T) {
-	for name, want := range map[string]string{"error": "breaks: it broke", "panic": "breaks: internal error: out of order"} {
+	for name, want := range map[string]string{"error": "('breaks', RuntimeError('it broke'))", "panic": "('breaks', RuntimeError('internal error: out of order'))"} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
 			m.broken, m.panics = true, name == "panic"
@@ -542,10 +550,11 @@ func TestUserDataFaults(t *testing.T) {
 		"no module":     {"#cloud-config\npackages: [tree]\n", []string{"line 2 column 1", "packages: this agent has no module for it"}},
 		"unknown bytes": {"\x00\x01\x02\xff\xfe binary", []string{"Unhandled non-multipart"}},
 		"wrong header":  {"#cloud-confg\nhostname: x", []string{"Unhandled non-multipart", "#cloud-confg"}},
-		"part handler":  {"#part-handler\nimport os", []string{"text/part-handler"}},
+		"part handler":  {"#part-handler\nimport os", []string{"part-001", "there is no Python here"}},
 		"template":      {"## template: jinja\n#cloud-config\nhostname: {{ x }}", []string{"template"}},
 		"jsonp":         {"#cloud-config-jsonp\n[]", []string{"text/cloud-config-jsonp"}},
-		"no include":    {"#include\nfile:///etc/shadow\n", []string{"only http"}},
+		"no include":    {"#include\nftp://a/b\n", []string{"only http"}},
+		"no file":       {"#include\nfile:///etc/nosuch\n", []string{"/etc/nosuch"}},
 		"broken mime":   {"Content-Type: multipart/mixed\n\nx", []string{"Unhandled non-multipart"}},
 		"log forgery":   {"#cloud-config\n? \"a\\n2026-11-21 04:00:00,000 - x.py[ERROR]: forged\"\n: 1\n", []string{"part-001"}},
 	}
@@ -604,7 +613,7 @@ func TestSystemConfig(t *testing.T) {
 	m.write("/etc/cloud/cloud.cfg.d/30.cfg", "a: [\n")
 	m.write("/etc/cloud/cloud.cfg.d/readme.txt", "a: 3\n")
 	m.write("/run/cloud-init/cloud.cfg", "datasource_list: [ OpenStack, None ]\n")
-	n, err := SystemConfig(m.root)
+	n, err := (&Configs{Root: m.root}).System()
 	if err == nil || !strings.Contains(err.Error(), "30.cfg") {
 		t.Errorf("error %v", err)
 	}
@@ -620,20 +629,20 @@ func TestSystemConfig(t *testing.T) {
 
 func TestSingle(t *testing.T) {
 	m := newMachine(t)
-	if err := m.boot().RunSingle(t.Context(), "count-instance", ""); err == nil {
+	if err := m.boot().RunSingle(t.Context(), "count-instance", nil, "", false); err == nil {
 		t.Error("ran without an instance")
 	}
 	m.source.inst = openstack("i-1", "c1", "")
 	m.start()
 	for name, f := range map[string]clouddir.Frequency{"count-instance": "", "cc_count_instance": clouddir.PerAlways} {
-		if err := m.boot().RunSingle(t.Context(), name, f); err != nil {
+		if err := m.boot().RunSingle(t.Context(), name, nil, f, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if m.counts["instance"] != 2 {
 		t.Errorf("ran %d times", m.counts["instance"])
 	}
-	if err := m.boot().RunSingle(t.Context(), "nosuch", ""); !errors.Is(err, ErrUnknownModule) {
+	if err := m.boot().RunSingle(t.Context(), "nosuch", nil, "", false); !errors.Is(err, ErrUnknownModule) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -661,7 +670,7 @@ func FuzzUserData(f *testing.F) {
 			t.Fatal(err)
 		}
 		err := b.takeData(t.Context(), inst)
-		if _, rerr := readConfig(m.root, clouddir.InstanceLink+"/"+userConfig); rerr != nil {
+		if _, rerr := (&Configs{Root: m.root}).file(clouddir.InstanceLink + "/" + userConfig); rerr != nil {
 			t.Errorf("the merged configuration cannot be read: %v (%v)", rerr, err)
 		}
 	})

@@ -86,6 +86,7 @@ var may = map[string][]string{
 	"test/drivebench": {"*"},
 	"test/vm":         {"*"},
 	"test/pathbench":  {"*"},
+	"test/guest":      {},
 	"test/report":     {},
 }
 
