@@ -57,6 +57,12 @@ type DesiredSubnet struct {
 	// Router is the address of the router interface on the subnet that
 	// instances use as gateway; invalid while no router is attached.
 	Router netip.Addr `json:"router"`
+	// RAMode says how a router of ours advertises an IPv6 subnet (slaac,
+	// dhcpv6-stateful or dhcpv6-stateless; "": it does not), AddrMode how
+	// instances get their addresses there. neutron: ipv6_ra_mode,
+	// ipv6_address_mode
+	RAMode   string `json:"ra_mode,omitempty"`
+	AddrMode string `json:"addr_mode,omitempty"`
 }
 
 // Host is a port as DHCP serves it.
@@ -64,6 +70,8 @@ type Host struct {
 	PortID PortID       `json:"port_id"`
 	MAC    MAC          `json:"mac"`
 	Addrs  []netip.Addr `json:"addrs"`
+	// Options are the port's own.
+	Options []DHCPOption `json:"options,omitempty"`
 }
 
 // DesiredRouter is a router that the node runs.

@@ -47,6 +47,13 @@ type Subnet struct {
 	RevisionNumber int          `json:"revision_number"`
 }
 
+// What Subnet.IPv6AddrMode and IPv6RAMode may be; "" is neither.
+const (
+	ModeSLAAC     = "slaac"
+	ModeStateful  = "dhcpv6-stateful"
+	ModeStateless = "dhcpv6-stateless"
+)
+
 // Range is a run of addresses, both ends included.
 type Range struct {
 	Start netip.Addr `json:"start"`
@@ -92,8 +99,18 @@ type Port struct {
 	// Host is the node that the port is plugged on; "" while unbound.
 	Host string `json:"host,omitempty"`
 	// Up is what the node reported.
-	Up             bool `json:"up,omitempty"`
-	RevisionNumber int  `json:"revision_number"`
+	Up bool `json:"up,omitempty"`
+	// DHCPOptions are told to this port's device besides the network's own.
+	DHCPOptions    []DHCPOption `json:"extra_dhcp_opts,omitempty"`
+	RevisionNumber int          `json:"revision_number"`
+}
+
+// DHCPOption is an option of DHCP as Neutron's extension extra_dhcp_opt has it.
+type DHCPOption struct {
+	Name  string `json:"opt_name"`  // a name that dnsmasq knows, or a number
+	Value string `json:"opt_value"` // as for dnsmasq's dhcp-option
+	// IPVersion is 4 or 6.
+	IPVersion int `json:"ip_version"`
 }
 
 // FixedIP is an address of a port and the subnet that it is from.

@@ -27,7 +27,7 @@ func (d *draft) portDocument(p *cloud.Port) api.Document {
 		{Name: "tenant_id", Value: p.ProjectID}, {Name: "mac_address", Value: p.MAC}, {Name: "admin_state_up", Value: !p.AdminDown},
 		{Name: "status", Value: status}, {Name: "device_id", Value: p.DeviceID}, {Name: "device_owner", Value: p.DeviceOwner},
 		{Name: "fixed_ips", Value: append([]cloud.FixedIP{}, p.FixedIPs...)}, {Name: "allowed_address_pairs", Value: []string{}},
-		{Name: "extra_dhcp_opts", Value: []string{}}, {Name: "security_groups", Value: groups}, {Name: "description", Value: p.Description},
+		{Name: "extra_dhcp_opts", Value: append([]cloud.DHCPOption{}, p.DHCPOptions...)}, {Name: "security_groups", Value: groups}, {Name: "description", Value: p.Description},
 		{Name: "binding:vnic_type", Value: "normal"}, {Name: "binding:profile", Value: api.Document{}},
 		{Name: "binding:host_id", Value: p.Host}, {Name: "binding:vif_type", Value: vif}, {Name: "binding:vif_details", Value: details},
 		{Name: "port_security_enabled", Value: !strings.HasPrefix(p.DeviceOwner, "network:")},

@@ -29,6 +29,7 @@ func extensions() []api.Document {
 		{"availability_zone", "Availability Zone", "Availability zone support."},
 		{"binding", "Port Binding", "Expose port bindings of a virtual port to external application"},
 		{"external-net", "Neutron external network", "Adds external network attribute to network resource."},
+		{"extra_dhcp_opt", "Neutron Extra DHCP options", "Extra options configuration for DHCP. For example PXE boot options to DHCP clients can be specified (e.g. tftp-server, server-ip-address, bootfile-name)"},
 		{"filter-validation", "Filter parameters validation", "Provides validation on filter parameters."},
 		{"net-mtu", "Network MTU", "Provides MTU attribute for a network resource."},
 		{"net-mtu-writable", "Network MTU (writable)", "Provides a writable MTU attribute for a network resource."},
