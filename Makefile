@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 STATICCHECK_FLAGS =
 # Rooms with goroutines that share state: tested with the race detector too.
 RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host/metadataagent \
-       ./host/nsproxy ./host/enroll ./host/blob ./host/computeagent ./host/dhcpagent ./host/l3agent ./host/api/... ./host/compute ./host/identity
+       ./host/nsproxy ./host/enroll ./host/blob ./host/computeagent ./host/dns ./host/dhcpagent ./host/l3agent ./host/api/... ./host/compute ./host/identity
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
@@ -27,7 +27,7 @@ packages:
 
 test-packages:
 	@test/packages openssh-server openssh-client nftables iproute2 iputils-ping procps curl gcc libc6-dev \
-	  python3-yaml python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client genisoimage xorriso libarchive-tools p7zip-full \
+	  python3-yaml python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client dhcpcd-base knot-dnsutils genisoimage xorriso libarchive-tools p7zip-full \
 	  dosfstools mtools file
 
 test: test-packages build
