@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// AdvertisementKey begins the keys under which advertisements are handed to the
+// worker that sends them, before the id of the router's port.
+const AdvertisementKey = "advertise/"
+
 // Advertisement is what a router says of itself and of one link. RFC 4861 4.2
 // It is a plain value and survives JSON.
 type Advertisement struct {

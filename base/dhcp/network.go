@@ -101,6 +101,12 @@ func (n *Network) lease() time.Duration {
 	return DefaultLease
 }
 
+// Serves reports whether one of the network's subnets holds a.
+func (n *Network) Serves(a netip.Addr) bool {
+	_, ok := n.subnet(a)
+	return ok
+}
+
 func (n *Network) subnet(a netip.Addr) (*Subnet, bool) {
 	for i := range n.Subnets {
 		if n.Subnets[i].Prefix.Contains(a) {
