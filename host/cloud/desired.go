@@ -78,8 +78,19 @@ type Host struct {
 type DesiredRouter struct {
 	ID        RouterID  `json:"id"`
 	ProjectID ProjectID `json:"project_id"`
-	// Ports are its interfaces, keys of Slice.Ports.
+	// Ports are its interfaces and its gateway, keys of Slice.Ports.
 	Ports []PortID `json:"ports"`
+	// SNAT says that what leaves by the gateway gets the gateway's address.
+	SNAT bool `json:"snat,omitempty"`
+	// Floating are the addresses that the gateway has besides its own, and what
+	// they stand for.
+	Floating []DesiredFloating `json:"floating,omitempty"`
+}
+
+// DesiredFloating is a floating address and the address that it stands for.
+type DesiredFloating struct {
+	Addr  netip.Addr `json:"addr"`
+	Fixed netip.Addr `json:"fixed"`
 }
 
 // DesiredPort is a port that the node plugs (Local) or has to know because a
