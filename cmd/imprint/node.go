@@ -195,7 +195,8 @@ func (n *node) makeAgents(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("metadata agent: %w", err)
 	}
-	n.l3Agent = l3agent.New(l3agent.Config{}, n.fabric, n.proxy.handover, n.feed.Report, n.part("l3-agent"))
+	n.l3Agent = l3agent.New(l3Settings(n.conf), n.fabric,
+		l3agent.Workers{Proxy: n.proxy.handover, Advertiser: n.dhcp.handover}, n.feed.Report, n.part("l3-agent"))
 	n.dhcpAgent = dhcpagent.New(dhcpSettings(n.conf), n.fabric,
 		dhcpagent.Workers{DHCP: n.dhcp.handover, Proxy: n.proxy.handover}, n.feed.Report, n.part("dhcp-agent"))
 	guest, err := guestProgram(n.conf)
@@ -220,6 +221,11 @@ func dhcpSettings(c config.Config) dhcpagent.Config {
 		ForceMetadata: c.DHCP.ForceMetadata, IsolatedMetadata: c.DHCP.IsolatedMeta,
 		Domain: c.DHCP.Domain, Lease: time.Duration(c.DHCP.LeaseSeconds) * time.Second,
 	}
+}
+
+// l3Settings are the L3 agent's part of the configuration.
+func l3Settings(c config.Config) l3agent.Config {
+	return l3agent.Config{DHCPMetadata: c.DHCP.ForceMetadata || c.DHCP.IsolatedMeta}
 }
 
 // guestProgram finds imprint-guest.
@@ -253,6 +259,7 @@ func (n *node) reload(o upOptions, level *slog.LevelVar) error {
 	n.conf = taken
 	level.Set(logOf(taken).slogLevel())
 	n.dhcpAgent.Configure(dhcpSettings(taken))
+	n.l3Agent.Configure(l3Settings(taken))
 	n.log.Info("configuration reloaded")
 	return nil
 }

@@ -132,7 +132,7 @@ func (n *node) agents(sink feed.Sink, c control) ([]daemon.Task, error) {
 		{Name: "dhcp agent", Run: n.dhcpAgent.Run},
 		{Name: "compute agent", Run: n.computeAgent.Run},
 		n.proxy.task(n.log, func() { n.l3Agent.Again(); n.dhcpAgent.Again() }),
-		n.dhcp.task(n.log, func() { n.dhcpAgent.Again() }),
+		n.dhcp.task(n.log, func() { n.l3Agent.Again(); n.dhcpAgent.Again() }),
 	}, nil
 }
 
