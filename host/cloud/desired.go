@@ -78,8 +78,11 @@ type Host struct {
 type DesiredRouter struct {
 	ID        RouterID  `json:"id"`
 	ProjectID ProjectID `json:"project_id"`
-	// Ports are its interfaces and its gateway, keys of Slice.Ports.
+	// Ports are its interfaces, keys of Slice.Ports.
 	Ports []PortID `json:"ports"`
+	// Gateway is its port on an external network (a key of Slice.Ports), "" for
+	// none. Nobody behind it is the router's to serve.
+	Gateway PortID `json:"gateway,omitempty"`
 	// SNAT says that what leaves by the gateway gets the gateway's address.
 	SNAT bool `json:"snat,omitempty"`
 	// Floating are the addresses that the gateway has besides its own, and what

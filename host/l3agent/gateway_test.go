@@ -22,7 +22,7 @@ func (l *lab) outside(r *cloud.DesiredRouter) (cloud.DesiredPort, *netns.NS) {
 	p := l.port(n, cloud.OwnerRouterGateway, string(r.ID), "203.0.113.10/24")
 	p.Addrs[0].SubnetID = "ext"
 	l.slice.Ports[p.ID] = p
-	r.Ports = append(r.Ports, p.ID)
+	r.Gateway = p.ID
 	l.slice.Routers[r.ID] = *r
 	return p, l.instance(n, "203.0.113.1/24", "203.0.113.254")
 }
@@ -85,7 +85,7 @@ func TestGateway(t *testing.T) {
 		t.Errorf("still there:\n%s", got)
 	}
 	// Without a gateway.
-	r.Ports = r.Ports[:2]
+	r.Gateway = ""
 	l.slice.Routers[r.ID] = r
 	l.reconcile()
 	if got := l.state(name); strings.Contains(got, "qg-") || strings.Contains(got, "default via") {
@@ -137,7 +137,7 @@ func TestNewFloatingIsAnnounced(t *testing.T) {
 	a, b := l.router(map[cloud.NetworkID]string{n: "10.0.0.1/24"}), l.router(map[cloud.NetworkID]string{n: "10.0.0.2/24"})
 	pa, world := l.outside(&a)
 	pb := l.port(pa.NetworkID, cloud.OwnerRouterGateway, string(b.ID), "203.0.113.11/24")
-	b.Ports = append(b.Ports, pb.ID)
+	b.Gateway = pb.ID
 	move := []cloud.DesiredFloating{{Addr: netip.MustParseAddr("203.0.113.20"), Fixed: netip.MustParseAddr("10.0.0.1")}}
 	a.Floating = move
 	l.slice.Routers[a.ID], l.slice.Routers[b.ID] = a, b

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 
 	"imprint/base/daemon"
 	"imprint/base/netns"
@@ -66,10 +67,14 @@ func (r round) filter(ns *netns.NS, g *gateway) error {
 // legs returns the ports that the router has on this node, and an error for
 // each id that is none.
 func legs(s cloud.Slice, r cloud.DesiredRouter) (ports []cloud.DesiredPort, failed error) {
-	for _, id := range r.Ports {
+	ids := r.Ports
+	if r.Gateway != "" {
+		ids = append(slices.Clone(ids), r.Gateway)
+	}
+	for _, id := range ids {
 		p, known := s.Ports[id]
 		switch {
-		case !known || p.DeviceID != string(r.ID) || fabric.ClassOf(p) != fabric.Router:
+		case (p.Owner == cloud.OwnerRouterGateway) != (id == r.Gateway) || !known || p.DeviceID != string(r.ID) || fabric.ClassOf(p) != fabric.Router:
 			failed = errors.Join(failed, fmt.Errorf("port %s is not the router's", id))
 		case p.Local:
 			ports = append(ports, p)

@@ -78,14 +78,12 @@ func (p *planner) router(id cloud.RouterID) {
 	}
 	d := cloud.DesiredRouter{ID: r.RouterID, ProjectID: r.ProjectID}
 	for _, port := range p.model.PortsOf(string(id)) {
-		leg := port.DeviceOwner == cloud.OwnerRouterInterface || port.DeviceOwner == cloud.OwnerRouterGateway
-		if !leg || port.Host != p.node.Name {
-			continue
-		}
-		d.Ports = append(d.Ports, port.PortID)
-		if port.PortID == r.GatewayPort {
-			d.SNAT = !r.NoSNAT
-			d.Floating = p.floating(id)
+		switch {
+		case port.Host != p.node.Name:
+		case port.DeviceOwner == cloud.OwnerRouterInterface:
+			d.Ports = append(d.Ports, port.PortID)
+		case port.PortID == r.GatewayPort:
+			d.Gateway, d.SNAT, d.Floating = port.PortID, !r.NoSNAT, p.floating(id)
 		}
 	}
 	p.slice.Routers[id] = d

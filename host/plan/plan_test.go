@@ -114,7 +114,7 @@ func TestGatewayIsPlanned(t *testing.T) {
 		m.Apply(cloud.Change{Record: r})
 	}
 	s := For(m, "n1")
-	want := cloud.DesiredRouter{ID: "r", ProjectID: "p", Ports: []cloud.PortID{"gw", "leg"}, SNAT: true,
+	want := cloud.DesiredRouter{ID: "r", ProjectID: "p", Ports: []cloud.PortID{"leg"}, Gateway: "gw", SNAT: true,
 		Floating: []cloud.DesiredFloating{{Addr: addr("203.0.113.20"), Fixed: addr("17.17.17.10")}}}
 	if diff := cmp.Diff(want, s.Routers["r"], equal); diff != "" {
 		t.Error(diff)
