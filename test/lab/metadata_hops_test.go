@@ -122,8 +122,13 @@ func hopModel() *cloud.Model {
 
 func startHops(t *testing.T) *hops {
 	t.Helper()
+	return hopsOf(t, hopModel())
+}
+
+// hopsOf serves the instances of a model.
+func hopsOf(t *testing.T, m *cloud.Model) *hops {
+	t.Helper()
 	h := &hops{}
-	m := hopModel()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	run := func(what string, f func() error) {
