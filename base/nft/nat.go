@@ -33,6 +33,16 @@ func NotRedirected() Part {
 	return p
 }
 
+// LaterFragment6 matches fragments of IPv6 packets but the first, which has the
+// headers of the upper layers.
+func LaterFragment6() Part {
+	return Part{
+		&expr.Exthdr{DestRegister: 1, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 2, Mask: []byte{0xff, 0xf8}, Xor: make([]byte, 2)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 2)},
+	}
+}
+
 // Fragmented6 matches IPv6 packets with a fragment header.
 func Fragmented6() Part {
 	const present = 1 // NFT_EXTHDR_F_PRESENT

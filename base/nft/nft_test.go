@@ -96,8 +96,10 @@ func bridge() Table {
 			NewRule("", EtherType(EtherIPv4), UDPSource(67), Drop()),
 			NewRule("", EtherType(EtherIPv4), Source(addr4), Accept()),
 			NewRule("", EtherType(EtherIPv6), ICMPv6Type(RouterAdvertisement), Drop()),
-			NewRule("", EtherType(EtherIPv6), ICMPv6Type(NeighborAdvertisement), AdvertisedTarget(addr6), Accept()),
+			NewRule("", EtherType(EtherIPv6), ICMPv6Type(NeighborAdvertisement), NeighborTarget(addr6), Accept()),
 			NewRule("", EtherType(EtherIPv6), Source(addr6), Accept()),
+			NewRule("", EtherType(EtherIPv6), UDP(), LaterFragment6(), Drop()),
+			NewRule("", EtherType(EtherIPv6), TCP(), Fragmented6(), Drop()),
 		}},
 	}}
 }
@@ -146,6 +148,8 @@ table bridge imprint-spoof {
 		icmpv6 type nd-router-advert drop
 		icmpv6 type nd-neighbor-advert @th,64,128 0xfe8000000000000000000000a9fea9fe accept
 		ip6 saddr fe80::a9fe:a9fe accept
+		meta l4proto udp frag frag-off != 0 drop
+		meta l4proto tcp exthdr frag exists drop
 	}
 }
 `
