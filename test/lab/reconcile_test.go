@@ -385,7 +385,7 @@ func (l *topology) link(ns *netns.NS, prefix, kind string) string {
 	for line := range strings.Lines(l.inside(ns, "ip -o link")) {
 		f := strings.Fields(line)
 		name, _, _ := strings.Cut(strings.TrimSuffix(f[1], ":"), "@")
-		agents := kind != "imprint-fabric" || strings.Contains(line, "group 1835888641") // trusted
+		agents := kind != "imprint-fabric" || strings.Contains(line, "group 1768779777") // trusted
 		if strings.HasPrefix(name, prefix) && agents {
 			return name
 		}
