@@ -10,7 +10,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test check fuzz bench packages test-packages clean
+.PHONY: build demo test check fuzz bench bench-dhcp packages test-packages clean
 
 build:
 	@mkdir -p bin
@@ -49,6 +49,13 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+# Offers and leases of a network with 10,000 ports, beside dnsmasq.
+bench-dhcp:
+	@test/packages dnsmasq-base iproute2
+	@mkdir -p bin
+	@$(GO) build -o bin/dhcpbench ./test/dhcpbench
+	@bin/dhcpbench
 
 clean:
 	rm -rf bin

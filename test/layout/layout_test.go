@@ -82,6 +82,8 @@ var may = map[string][]string{
 	"test/restapi": {"*"},
 	"test/layout":  {"*"},
 	"test/report":  {},
+
+	"test/dhcpbench": {"*"},
 }
 
 func TestImports(t *testing.T) {
