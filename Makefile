@@ -27,7 +27,7 @@ packages:
 
 test-packages:
 	@test/packages openssh-server openssh-client nftables iproute2 iputils-ping procps curl gcc libc6-dev \
-	  python3-yaml python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client dhcpcd-base knot-dnsutils genisoimage xorriso libarchive-tools p7zip-full \
+	  python3-yaml python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client dhcpcd-base systemd util-linux knot-dnsutils genisoimage xorriso libarchive-tools p7zip-full \
 	  dosfstools mtools file
 
 test: test-packages build

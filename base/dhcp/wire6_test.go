@@ -155,3 +155,28 @@ func conf(t *testing.T, text string) string {
 	}
 	return name
 }
+
+// TestNetworkd has systemd's own client: DHCPv4, and DHCPv6 because the
+// advertisement says so.
+func TestNetworkd(t *testing.T) {
+	const networkd = "/lib/systemd/systemd-networkd"
+	if _, err := os.Stat(networkd); err != nil {
+		t.Skip("systemd-networkd is not installed")
+	}
+	w := newWire6(t)
+	events := serve(t, w, testNetwork())
+	serve6(t, w, testNetwork6(true))
+	advertise(t, w, &Advertisement{MAC: routerMAC, Managed: true, Prefixes: []AdvertisedPrefix{{netip.MustParsePrefix("2001:db8::/64"), false}}})
+	// Without udev behind a writable /sys it would wait for that.
+	const script = `mount -t tmpfs none /run && mkdir -p /run/systemd/network /run/systemd/netif && mount -o remount,ro /sys
+		printf '[Match]\nName=eth0\n[Network]\nDHCP=yes\n' > /run/systemd/network/eth0.network
+		SYSTEMD_LOG_TARGET=console exec ` + networkd
+	start(t, w.client, "unshare", "-m", "sh", "-c", script)
+	shows(t, w, "ip addr show eth0", "17.17.17.5/24")
+	shows(t, w, "ip addr show eth0", "2001:db8::5/128")
+	shows(t, w, "ip route", "169.254.169.254 via 17.17.17.1")
+	shows(t, w, "ip -6 route", "default via fe80::f816:3eff:fe00:aa")
+	if got := kinds(t, events, 2); got[0] != Offered || got[1] != Acked {
+		t.Errorf("got %q", got)
+	}
+}
