@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/net/ipv6"
@@ -25,19 +24,7 @@ func OpenAdvertiser(device string) (*net.IPConn, error) {
 		return nil, fmt.Errorf("open advertiser on %s: %w", device, err)
 	}
 	group := &unix.IPv6Mreq{Multiaddr: [16]byte{0: 0xff, 1: 0x02, 15: 2}, Interface: uint32(ifi.Index)}
-	set := func(fd int) error {
-		if err := unix.BindToDevice(fd, device); err != nil {
-			return fmt.Errorf("bind to device: %w", err)
-		}
-		return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_ADD_MEMBERSHIP, group)
-	}
-	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
-		if e := raw.Control(func(fd uintptr) { err = set(int(fd)) }); e != nil {
-			return e
-		}
-		return err
-	}}
-	conn, err := lc.ListenPacket(context.Background(), "ip6:ipv6-icmp", "::")
+	conn, err := member("ip6:ipv6-icmp", "::", device, group)
 	if err != nil {
 		return nil, fmt.Errorf("open advertiser on %s: %w", device, err)
 	}

@@ -32,16 +32,21 @@ func OpenServer6(device string) (*net.UDPConn, error) {
 		return nil, fmt.Errorf("open dhcpv6 server on %s: %w", device, err)
 	}
 	group := &unix.IPv6Mreq{Multiaddr: allServers, Interface: uint32(ifi.Index)}
-	conn, err := control("udp6", serverPort6, func(fd int) error {
+	conn, err := member("udp6", fmt.Sprintf(":%d", serverPort6), device, group)
+	if err != nil {
+		return nil, fmt.Errorf("open dhcpv6 server on %s: %w", device, err)
+	}
+	return conn.(*net.UDPConn), nil
+}
+
+// member opens a socket of one device that is in a group there.
+func member(network, at, device string, group *unix.IPv6Mreq) (net.PacketConn, error) {
+	return control(network, at, func(fd int) error {
 		if err := unix.BindToDevice(fd, device); err != nil {
 			return fmt.Errorf("bind to device: %w", err)
 		}
 		return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_ADD_MEMBERSHIP, group)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("open dhcpv6 server on %s: %w", device, err)
-	}
-	return conn, nil
 }
 
 // Ports and the group of RFC 8415 7.1, 7.2.
@@ -68,11 +73,15 @@ func listen(device string, port int, more map[int]int) (*net.UDPConn, error) {
 		}
 		return nil
 	}
-	return control("udp4", port, set)
+	conn, err := control("udp4", fmt.Sprintf(":%d", port), set)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
 }
 
-// control opens a UDP socket that set prepares before it is bound.
-func control(network string, port int, set func(fd int) error) (*net.UDPConn, error) {
+// control opens a socket that set prepares before it is bound.
+func control(network, at string, set func(fd int) error) (net.PacketConn, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		if e := raw.Control(func(fd uintptr) { err = set(int(fd)) }); e != nil {
@@ -80,9 +89,5 @@ func control(network string, port int, set func(fd int) error) (*net.UDPConn, er
 		}
 		return err
 	}}
-	conn, err := lc.ListenPacket(context.Background(), network, fmt.Sprintf(":%d", port))
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.UDPConn), nil
+	return lc.ListenPacket(context.Background(), network, at)
 }

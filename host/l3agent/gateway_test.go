@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"imprint/base/dhcp"
 	"imprint/base/netns"
 	"imprint/host/cloud"
@@ -263,5 +265,61 @@ func TestAdvertisement(t *testing.T) {
 	if !ok || !a.Managed || !a.Other || a.MTU != 1450 || len(a.DNS) != 0 || len(a.Prefixes) != 2 ||
 		a.Prefixes[0] != (dhcp.AdvertisedPrefix{Prefix: p("2001:db8::/64")}) || a.Prefixes[1] != (dhcp.AdvertisedPrefix{Prefix: p("2001:db8:1::/64"), Autonomous: true}) {
 		t.Errorf("%+v", a)
+	}
+}
+
+const gatewayRuleset = `table inet imprint-router {
+	chain input {
+		type filter hook input priority filter; policy drop;
+		ct state established,related accept
+		tcp dport 9697 ct status dnat accept
+		meta l4proto icmp accept
+		meta l4proto ipv6-icmp accept
+	}
+
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname != "qg-QG" ct status ! dnat accept
+		ip saddr 10.0.0.5 snat ip to 203.0.113.20 fully-random comment "floating"
+		oifname "qg-QG" meta nfproto ipv4 snat ip to 203.0.113.10 fully-random comment "gateway"
+		iifname != "qg-QG" ct status dnat meta nfproto ipv4 snat ip to 203.0.113.10 fully-random comment "gateway"
+	}
+
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		ct state established,related accept
+		iifname "qg-QG" meta nfproto ipv4 ct status ! dnat counter drop comment "hidden address"
+	}
+
+	chain prerouting {
+		type nat hook prerouting priority dstnat; policy accept;
+		iifname "qr-*" ip daddr 169.254.169.254 tcp dport 80 counter redirect to :9697 comment "metadata"
+		iifname "qr-*" ip6 daddr fe80::a9fe:a9fe tcp dport 80 counter redirect to :9697 comment "metadata"
+		ip daddr 203.0.113.20 dnat ip to 10.0.0.5 comment "floating"
+	}
+}
+`
+
+// TestWholeRuleset compares all rules of a router with a gateway; an IPv6
+// address cannot be translated and makes no rule.
+func TestWholeRuleset(t *testing.T) {
+	l := newLab(t, "whole")
+	r := l.router(map[cloud.NetworkID]string{l.network(): "10.0.0.1/24"})
+	r.SNAT = true
+	r.Floating = []cloud.DesiredFloating{
+		{Addr: netip.MustParseAddr("203.0.113.20"), Fixed: netip.MustParseAddr("10.0.0.5")},
+		{Addr: netip.MustParseAddr("2001:db8::20"), Fixed: netip.MustParseAddr("2001:db8:1::5")},
+	}
+	p, _ := l.outside(&r)
+	l.reconcile()
+	ns, err := netns.Open(l.agent.namespace(r.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	out, err := inside(ns, "nft", "-s", "list", "ruleset")
+	want := strings.ReplaceAll(gatewayRuleset, "qg-QG", fabric.PortLink(p))
+	if diff := cmp.Diff(want, out); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
