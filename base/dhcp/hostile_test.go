@@ -84,17 +84,18 @@ func TestFlood(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range 200_000 {
 		binary.BigEndian.PutUint32(packet[30:], random.Uint32())
-		s.handle(packet, testNow.Add(time.Duration(i)*time.Microsecond))
+		s.handle(packet, netip.IPv4Unspecified(), testNow.Add(time.Duration(i)*time.Microsecond))
 	}
 	if len(s.limit) != 0 || len(answered) != 0 {
 		t.Errorf("%d buckets, answered %v", len(s.limit), answered)
 	}
 	copy(packet[28:], testMAC[:])
 	for i := range 10_000 {
-		s.handle(packet, testNow.Add(time.Duration(i)*100*time.Microsecond)) // in a second
+		s.handle(packet, netip.IPv4Unspecified(), testNow.Add(time.Duration(i)*100*time.Microsecond)) // in a second
 	}
 	copy(packet[28:], other[:])
-	s.handle(packet, testNow.Add(time.Second))
+	s.handle(packet, netip.MustParseAddr("10.9.9.9"), testNow.Add(time.Second)) // over a router
+	s.handle(packet, netip.MustParseAddr("17.17.17.6"), testNow.Add(time.Second))
 	if got := answered[testMAC]; got > burst+perSecond+1 || got < burst {
 		t.Errorf("who shouts is heard %d times", got)
 	}

@@ -68,21 +68,25 @@ type server struct {
 
 // next reads and handles one packet; its error is the reading's.
 func (s *server) next() error {
-	n, _, err := s.conn.ReadFrom(s.buf[:])
+	n, from, err := s.conn.ReadFrom(s.buf[:])
 	if err != nil {
 		return err
 	}
-	s.handle(s.buf[:n], time.Now())
+	if udp, ok := from.(*net.UDPAddr); ok {
+		s.handle(s.buf[:n], udp.AddrPort().Addr().Unmap(), time.Now())
+	}
 	return nil
 }
 
-func (s *server) handle(packet []byte, now time.Time) {
+// handle answers a packet that came from an address. One from outside the
+// network came over a router: its sender may have the MAC of a client here.
+func (s *server) handle(packet []byte, from netip.Addr, now time.Time) {
 	mac, ok := clientMAC(packet)
 	if !ok {
 		return
 	}
 	network := s.lookup()
-	if network == nil {
+	if network == nil || !from.IsUnspecified() && !network.Serves(from) {
 		return
 	}
 	if _, known := network.Hosts[mac]; !known || !s.limit.allow(mac, now, len(network.Hosts)) {
