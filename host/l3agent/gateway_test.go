@@ -323,3 +323,34 @@ func TestWholeRuleset(t *testing.T) {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
+
+// TestOneLegHasMetadata6: of all ports on a network one has the address.
+func TestOneLegHasMetadata6(t *testing.T) {
+	a := netip.MustParseAddr
+	leg := func(owner, addr string) cloud.DesiredPort {
+		return cloud.DesiredPort{NetworkID: "n", Owner: owner, Addrs: []cloud.PortAddr{{Prefix: netip.PrefixFrom(a(addr), 64)}}}
+	}
+	first, second := leg(cloud.OwnerRouterInterface, "2001:db8::1"), leg(cloud.OwnerRouterInterface, "2001:db8:1::1")
+	other, gateway := leg(cloud.OwnerRouterInterface, "2001:db8::9"), leg(cloud.OwnerRouterGateway, "2001:db8::1")
+	four := cloud.DesiredPort{NetworkID: "n", Owner: cloud.OwnerRouterInterface, Addrs: []cloud.PortAddr{{Prefix: netip.MustParsePrefix("10.0.0.1/24")}}}
+	subnets := []cloud.DesiredSubnet{
+		{CIDR: netip.MustParsePrefix("10.0.0.0/24"), Router: a("10.0.0.1")}, {CIDR: netip.MustParsePrefix("2001:db8:9::/64")},
+		{CIDR: netip.MustParsePrefix("2001:db8::/64"), Router: a("2001:db8::1")}, {CIDR: netip.MustParsePrefix("2001:db8:1::/64"), Router: a("2001:db8:1::1")},
+	}
+	for _, c := range []struct {
+		name           string
+		leg            cloud.DesiredPort
+		dhcp, switched bool
+		want           bool
+	}{
+		{"gateway of the first", first, false, false, true}, {"gateway of the second", second, false, false, false},
+		{"another router there", other, false, false, false}, {"external gateway", gateway, false, false, false}, {"IPv4", four, false, false, false},
+		{"the DHCP port has it", first, true, true, false}, {"the DHCP port could, but has not", first, true, false, true}, {"no DHCP port", first, false, true, true},
+	} {
+		r := round{cfg: Config{DHCPMetadata: c.switched}, dhcp: map[cloud.NetworkID]bool{"n": c.dhcp},
+			slice: cloud.Slice{Networks: map[cloud.NetworkID]cloud.DesiredNetwork{"n": {Subnets: subnets}}}}
+		if got := r.hasMetadata6(c.leg); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}

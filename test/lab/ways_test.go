@@ -107,7 +107,7 @@ func TestNobodyReadsAnothersMetadata(t *testing.T) {
 				run(thief, "ip route replace 169.254.169.254/32 via 10.0.0.2 dev eth0 onlink")
 				for _, url := range []string{url4, url6} {
 					for _, from := range []string{"", " --interface 10.0.0.10", " --interface " + strings.TrimSuffix(local, "/64")} {
-						out, _ := run(thief, "curl -sSg --max-time 0.7 "+url+"/openstack/latest/meta_data.json"+from)
+						out, _ := run(thief, "curl -sSg --max-time 0.4 "+url+"/openstack/latest/meta_data.json"+from)
 						if strings.Contains(out, way+"-0") {
 							t.Errorf("%s%s: the thief reads %s", name, from, out)
 						}
