@@ -36,7 +36,7 @@ func (r round) ensureNetwork(ctx context.Context, n cloud.DesiredNetwork) error 
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.ensureServed(ctx, n, port, ns, sockets), r.ensureMetadata(ctx, n, port, ns, sockets))
+	return errors.Join(r.ensureRoute(ns, link, n, port), r.ensureServed(ctx, n, port, ns, sockets), r.ensureMetadata(ctx, n, port, ns, sockets))
 }
 
 func (r round) ensurePort(n cloud.DesiredNetwork, port cloud.DesiredPort) (*netns.NS, netdev.Link, error) {
@@ -48,9 +48,6 @@ func (r round) ensurePort(n cloud.DesiredNetwork, port cloud.DesiredPort) (*netn
 	err = quiet(ns)
 	if err == nil {
 		link, err = r.fabric.Leg(port, n.MTU, ns, append(prefixes(port), possible(ns, r.cfg.metadataOn(n))...))
-	}
-	if err == nil {
-		err = r.ensureRoute(ns, link, n, port)
 	}
 	if err != nil {
 		ns.Close()

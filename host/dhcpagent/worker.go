@@ -18,7 +18,7 @@ import (
 )
 
 // maxServices bounds what a worker takes.
-const maxServices = 16384
+const maxServices = 32768
 
 // Serve is the worker: it takes sockets over control from owners of ownerUIDs
 // and answers on them until ctx ends (nil) or an owner stops it
