@@ -6,11 +6,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 STATICCHECK_FLAGS =
 # Rooms with goroutines that share state: tested with the race detector too.
 RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host/metadataagent \
-       ./host/nsproxy ./host/enroll ./host/blob ./host/computeagent ./host/dhcpagent ./host/l3agent ./host/api/... ./host/compute ./host/identity ./guest/datasource ./host/neutron
+       ./host/nsproxy ./host/enroll ./host/blob ./host/computeagent ./host/dhcpagent ./host/l3agent ./host/api/... ./host/compute ./host/identity ./guest/datasource ./host/neutron ./host/dns
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean bench-identify bench-configdrive test-vm bench-metadata bench-path test-guest bench-guest install-guest
+.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean bench-identify bench-configdrive test-vm bench-metadata bench-path test-guest bench-guest install-guest bench-dhcp
 
 build:
 	@mkdir -p bin
@@ -32,7 +32,7 @@ packages:
 test-packages:
 	@test/packages openssh-server openssh-client nftables iproute2 iputils-ping procps curl gcc libc6-dev \
 	  python3-yaml python3-jinja2 python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client genisoimage xorriso \
-	  libarchive-tools p7zip-full dosfstools mtools file gdisk fdisk haproxy
+	  libarchive-tools p7zip-full dosfstools mtools file gdisk fdisk haproxy dhcpcd-base systemd util-linux knot-dnsutils
 
 test: test-packages build
 	@mkdir -p bin
@@ -116,6 +116,13 @@ bench-path:
 	@test/packages haproxy
 	@$(GO) build -o bin/pathbench ./test/pathbench
 	@bin/pathbench
+
+# Offers and leases of a network with 10,000 ports, beside dnsmasq.
+bench-dhcp:
+	@test/packages dnsmasq-base iproute2
+	@mkdir -p bin
+	@$(GO) build -o bin/dhcpbench ./test/dhcpbench
+	@bin/dhcpbench
 
 clean:
 	rm -rf bin

@@ -29,7 +29,7 @@ type Event struct {
 	Name string
 	// Time is when the packet was looked at.
 	Time time.Time
-	// Expires is the end of the lease; only for Acked.
+	// Expires is the end of the lease; only for Acked, and not for ever.
 	Expires time.Time
 	// Asked is the address that the client wanted; only for Refused.
 	Asked netip.Addr

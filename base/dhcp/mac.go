@@ -20,3 +20,12 @@ func ParseMAC(s string) (MAC, error) {
 
 // String is the address in lower case with colons.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
+
+// MarshalText is String; it makes a MAC a text in JSON.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText is [ParseMAC].
+func (m *MAC) UnmarshalText(b []byte) (err error) {
+	*m, err = ParseMAC(string(b))
+	return err
+}

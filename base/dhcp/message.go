@@ -24,7 +24,58 @@ func (x *exchange) header(kind EventKind) []byte {
 		copy(h[16:20], x.host.Addr.AsSlice())
 	}
 	copy(h[28:34], x.mac[:])
+	if kind != Refused {
+		x.boot(h)
+	}
 	return append(h, 99, 130, 83, 99)
+}
+
+// boot fills in the header's own fields for what a client boots from: next
+// server, and file and server name for a client that does not ask for them as
+// options. dnsmasq 2.90: rfc2131.c, do_options
+func (x *exchange) boot(h []byte) {
+	asked := newOptions(x.req).asked
+	for _, e := range x.extra() {
+		switch {
+		case len(e.Value) == 0:
+		case e.Code == OptionNextServer && len(e.Value) == 4:
+			copy(h[20:24], e.Value)
+		case e.Code == 66 && !asked[66] && len(e.Value) < 64:
+			copy(h[44:108], e.Value)
+		case e.Code == 67 && !asked[67] && len(e.Value) < 128:
+			copy(h[108:236], e.Value)
+		}
+	}
+}
+
+// extra are the host's own options as this client is to have them.
+func (x *exchange) extra() []Option {
+	ipxe := x.req.Options.Has(optionIPXE)
+	var list []Option
+	for _, o := range x.host.Options {
+		if o.IPXE == "" || (o.IPXE == "ipxe") == ipxe {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// putExtra writes the host's options, the last first: that is the order that
+// dnsmasq makes of the file that Neutron writes. What a host has the network
+// does not give it too, even if the host's is empty.
+func (x *exchange) putExtra(o *options) {
+	extra := x.extra()
+	for _, e := range slices.Backward(extra) {
+		if e.Code > 254 {
+			continue
+		}
+		code, value := dhcpv4.GenericOptionCode(e.Code), e.Value
+		if (code == 66 || code == 67) && len(value) > 0 {
+			value = append(slices.Clone(value), 0) // as dnsmasq does, for ROMs that need it
+		}
+		o.put(code, value)
+		o.settle(code)
+	}
 }
 
 // grant writes the options of an OFFER or ACK in dnsmasq's order (rfc2131.c,
@@ -36,19 +87,19 @@ func (x *exchange) grant(o *options, mt dhcpv4.MessageType, kind EventKind) {
 	o.force(dhcpv4.OptionDHCPMessageType, []byte{byte(mt)})
 	o.force(dhcpv4.OptionServerIdentifier, s.Server.AsSlice())
 	if kind != Informed {
-		lease := x.net.lease()
-		o.force(dhcpv4.OptionIPAddressLeaseTime, seconds(lease))
-		o.force(dhcpv4.OptionRenewTimeValue, seconds(lease/2))
-		o.force(dhcpv4.OptionRebindingTimeValue, seconds(lease/8*7))
+		x.times(o)
 	}
 	o.force(dhcpv4.OptionSubnetMask, net.CIDRMask(s.Prefix.Bits(), 32))
 	o.force(dhcpv4.OptionBroadcastAddress, lastAddr(s.Prefix))
 	own := slices.Equal(s.DNS, []netip.Addr{s.Server})
-	if own {
+	if own && !x.has(dhcpv4.OptionDomainNameServer) {
 		o.put(dhcpv4.OptionDomainNameServer, addresses(s.DNS))
 	}
-	o.put(dhcpv4.OptionDomainName, []byte(x.net.Domain))
+	if !x.has(dhcpv4.OptionDomainName) {
+		o.put(dhcpv4.OptionDomainName, []byte(x.net.Domain))
+	}
 	o.put(dhcpv4.OptionHostName, []byte(x.host.name()))
+	x.putExtra(o)
 	if s.Gateway.IsValid() {
 		o.put(dhcpv4.OptionRouter, s.Gateway.AsSlice())
 	}
@@ -62,6 +113,21 @@ func (x *exchange) grant(o *options, mt dhcpv4.MessageType, kind EventKind) {
 		o.force(dhcpv4.OptionInterfaceMTU, binary.BigEndian.AppendUint16(nil, x.net.MTU))
 	}
 	x.clientID(o)
+}
+
+// times are lease time, T1 and T2; a lease for ever has neither.
+func (x *exchange) times(o *options) {
+	lease := x.net.lease()
+	o.force(dhcpv4.OptionIPAddressLeaseTime, seconds(lease))
+	if lease < Forever {
+		o.force(dhcpv4.OptionRenewTimeValue, seconds(lease/2))
+		o.force(dhcpv4.OptionRebindingTimeValue, seconds(lease/8*7))
+	}
+}
+
+// has reports whether the host has an option of its own of this code.
+func (x *exchange) has(code dhcpv4.OptionCode) bool {
+	return slices.ContainsFunc(x.extra(), func(e Option) bool { return e.Code == uint16(code.Code()) })
 }
 
 // refusal writes a NAK's options; a NAK may carry nothing more (RFC 2131 table 3).

@@ -2,6 +2,7 @@ package dhcp
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,7 +21,8 @@ type Network struct {
 	Domain string
 	// MTU is option 26, sent to every client, asked or not; zero sends none.
 	MTU uint16
-	// Lease is how long an address is granted; zero means DefaultLease.
+	// Lease is how long an address is granted; zero means DefaultLease, less
+	// than zero Forever.
 	Lease time.Duration
 	// Hosts are the only clients that get an answer.
 	Hosts map[MAC]Host
@@ -54,8 +56,13 @@ type Route struct {
 type Host struct {
 	// Addr is its address, inside one of the network's subnets.
 	Addr netip.Addr
-	// Name is option 12; empty means HostName(Addr).
+	// Others are further addresses of its own: it is granted one of them when
+	// it asks for that one.
+	Others []netip.Addr
+	// Name is option 12; empty means HostName of the address.
 	Name string
+	// Options are for this client; they take the place of the network's own.
+	Options []Option
 }
 
 // HostName is the name that Neutron gives to an address, as host-10-10-1-123.
@@ -71,11 +78,33 @@ func (h Host) name() string {
 	return HostName(h.Addr)
 }
 
+// settled is the host with the address that is wanted, where it has that one.
+func (h Host) settled(wanted ...netip.Addr) Host {
+	for _, a := range wanted {
+		if slices.Contains(h.Others, a) {
+			h.Addr = a
+		}
+	}
+	return h
+}
+
+// Forever is the lease time of addresses that need no renewal. RFC 2131 3.3
+const Forever = 0xffffffff * time.Second
+
 func (n *Network) lease() time.Duration {
-	if n.Lease > 0 {
-		return n.Lease
+	switch {
+	case n.Lease < 0:
+		return Forever
+	case n.Lease > 0:
+		return min(n.Lease, Forever)
 	}
 	return DefaultLease
+}
+
+// Serves reports whether one of the network's subnets holds a.
+func (n *Network) Serves(a netip.Addr) bool {
+	_, ok := n.subnet(a)
+	return ok
 }
 
 func (n *Network) subnet(a netip.Addr) (*Subnet, bool) {

@@ -24,6 +24,39 @@ func OpenServer(device string) (*net.UDPConn, error) {
 	return conn, nil
 }
 
+// OpenServer6 opens the socket for [Serve6]: UDP port 547 of the calling
+// thread's network namespace, bound to the device, in the group of all servers.
+func OpenServer6(device string) (*net.UDPConn, error) {
+	ifi, err := net.InterfaceByName(device)
+	if err != nil {
+		return nil, fmt.Errorf("open dhcpv6 server on %s: %w", device, err)
+	}
+	group := &unix.IPv6Mreq{Multiaddr: allServers, Interface: uint32(ifi.Index)}
+	conn, err := member("udp6", fmt.Sprintf(":%d", serverPort6), device, group)
+	if err != nil {
+		return nil, fmt.Errorf("open dhcpv6 server on %s: %w", device, err)
+	}
+	return conn.(*net.UDPConn), nil
+}
+
+// member opens a socket of one device that is in a group there.
+func member(network, at, device string, group *unix.IPv6Mreq) (net.PacketConn, error) {
+	return control(network, at, func(fd int) error {
+		if err := unix.BindToDevice(fd, device); err != nil {
+			return fmt.Errorf("bind to device: %w", err)
+		}
+		return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_ADD_MEMBERSHIP, group)
+	})
+}
+
+// Ports and the group of RFC 8415 7.1, 7.2.
+const (
+	serverPort6 = 547
+	clientPort6 = 546
+)
+
+var allServers = [16]byte{0: 0xff, 1: 0x02, 13: 1, 15: 2}
+
 // listen opens a UDP socket that hears and sends on one device only.
 func listen(device string, port int, more map[int]int) (*net.UDPConn, error) {
 	set := func(fd int) error {
@@ -40,6 +73,15 @@ func listen(device string, port int, more map[int]int) (*net.UDPConn, error) {
 		}
 		return nil
 	}
+	conn, err := control("udp4", fmt.Sprintf(":%d", port), set)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
+}
+
+// control opens a socket that set prepares before it is bound.
+func control(network, at string, set func(fd int) error) (net.PacketConn, error) {
 	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		if e := raw.Control(func(fd uintptr) { err = set(int(fd)) }); e != nil {
@@ -47,9 +89,5 @@ func listen(device string, port int, more map[int]int) (*net.UDPConn, error) {
 		}
 		return err
 	}}
-	conn, err := lc.ListenPacket(context.Background(), "udp4", fmt.Sprintf(":%d", port))
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.UDPConn), nil
+	return lc.ListenPacket(context.Background(), network, at)
 }

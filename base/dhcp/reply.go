@@ -33,13 +33,16 @@ func (n *Network) Reply(packet []byte, now time.Time) (reply []byte, dst netip.A
 	if !ok {
 		return nil, dst, nil, nil
 	}
-	sub, ok := n.subnet(host.Addr)
-	if !ok {
-		return nil, dst, nil, fmt.Errorf("dhcp client %s: no subnet holds %s", mac, host.Addr)
-	}
 	req, err := dhcpv4.FromBytes(packet)
 	if err != nil {
 		return nil, dst, nil, fmt.Errorf("dhcp packet of %s: %w", mac, err)
+	}
+	requested, _ := address(req.RequestedIPAddress())
+	using, _ := address(req.ClientIPAddr)
+	host = host.settled(requested, using)
+	sub, ok := n.subnet(host.Addr)
+	if !ok {
+		return nil, dst, nil, fmt.Errorf("dhcp client %s: no subnet holds %s", mac, host.Addr)
 	}
 	x := exchange{net: n, sub: sub, host: host, mac: mac, req: req, now: now}
 	reply, dst, ev = x.answer()
@@ -117,7 +120,7 @@ func (x *exchange) request(requested, using netip.Addr) ([]byte, netip.AddrPort,
 
 func (x *exchange) event(kind EventKind) *Event {
 	ev := &Event{Kind: kind, MAC: x.mac, Addr: x.host.Addr, Name: x.host.name(), Time: x.now}
-	if kind == Acked {
+	if kind == Acked && x.net.lease() < Forever {
 		ev.Expires = x.now.Add(x.net.lease())
 	}
 	return ev

@@ -25,11 +25,16 @@ func Serve(ctx context.Context, conn net.PacketConn, lookup func() *Network, on 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	s := server{conn: conn, lookup: lookup, on: on, log: log, limit: limiter{}}
+	return receive(ctx, conn, log, s.next)
+}
+
+// receive calls next, which reads one packet from conn, until ctx ends.
+func receive(ctx context.Context, conn net.PacketConn, log *slog.Logger, next func() error) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	s := server{conn: conn, lookup: lookup, on: on, log: log, limit: limiter{}}
 	for failures := 0; ; {
-		err := s.next()
+		err := next()
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -37,11 +42,11 @@ func Serve(ctx context.Context, conn net.PacketConn, lookup func() *Network, on 
 			failures = 0
 			continue
 		case failures == maxFailures || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("read dhcp socket: %w", err)
+			return fmt.Errorf("read %s socket: %w", conn.LocalAddr().Network(), err)
 		}
 		// The interface may be down for a moment (ENETDOWN).
 		failures++
-		log.Warn("dhcp socket failed", "error", err)
+		log.Warn("socket failed", "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(100 * time.Millisecond):
@@ -63,21 +68,25 @@ type server struct {
 
 // next reads and handles one packet; its error is the reading's.
 func (s *server) next() error {
-	n, _, err := s.conn.ReadFrom(s.buf[:])
+	n, from, err := s.conn.ReadFrom(s.buf[:])
 	if err != nil {
 		return err
 	}
-	s.handle(s.buf[:n], time.Now())
+	if udp, ok := from.(*net.UDPAddr); ok {
+		s.handle(s.buf[:n], udp.AddrPort().Addr().Unmap(), time.Now())
+	}
 	return nil
 }
 
-func (s *server) handle(packet []byte, now time.Time) {
+// handle answers a packet that came from an address. One from outside the
+// network came over a router: its sender may have the MAC of a client here.
+func (s *server) handle(packet []byte, from netip.Addr, now time.Time) {
 	mac, ok := clientMAC(packet)
 	if !ok {
 		return
 	}
 	network := s.lookup()
-	if network == nil {
+	if network == nil || !from.IsUnspecified() && !network.Serves(from) {
 		return
 	}
 	if _, known := network.Hosts[mac]; !known || !s.limit.allow(mac, now, len(network.Hosts)) {

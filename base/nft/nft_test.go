@@ -55,6 +55,7 @@ func apply(t *testing.T, ns *netns.NS, want Table) bool {
 
 var (
 	mac, _ = net.ParseMAC("fa:16:3e:01:02:03")
+	other4 = netip.MustParseAddr("10.0.0.6")
 	addr4  = netip.MustParseAddr("10.0.0.5")
 	addr6  = netip.MustParseAddr("fe80::a9fe:a9fe")
 )
@@ -64,6 +65,13 @@ func router() Table {
 		{Name: "incoming", Hook: Hook{Type: NAT, Point: Prerouting, Priority: -100}, Rules: []Rule{
 			NewRule("metadata", InName("qr-*"), Protocol4(), Dest(addr4), TCPDest(80), Counter(), Redirect(9697)),
 			NewRule("", InName("qr-12345678-9"), Protocol6(), Dest(addr6), TCPDest(80), Redirect(9697)),
+			NewRule("", Protocol4(), Dest(addr4), DestNAT(other4)),
+		}},
+		{Name: "outgoing", Hook: Hook{Type: NAT, Point: Postrouting, Priority: 100}, Rules: []Rule{
+			NewRule("", OutNameNot("qg-1"), NotRedirected(), Accept()),
+			NewRule("", Protocol4(), Source(other4), SourceNAT(addr4)),
+			NewRule("", OutName("qg-1"), Protocol4(), SourceNAT(addr4)),
+			NewRule("", InNameNot("qg-1"), Redirected(), Protocol6(), Fragmented6(), SourceNAT(addr6)),
 		}},
 		{Name: "input", Hook: Hook{Type: Filter, Point: Input, Drop: true}, Rules: []Rule{
 			NewRule("", Established(), Accept()),
@@ -88,8 +96,10 @@ func bridge() Table {
 			NewRule("", EtherType(EtherIPv4), UDPSource(67), Drop()),
 			NewRule("", EtherType(EtherIPv4), Source(addr4), Accept()),
 			NewRule("", EtherType(EtherIPv6), ICMPv6Type(RouterAdvertisement), Drop()),
-			NewRule("", EtherType(EtherIPv6), ICMPv6Type(NeighborAdvertisement), AdvertisedTarget(addr6), Accept()),
+			NewRule("", EtherType(EtherIPv6), ICMPv6Type(NeighborAdvertisement), NeighborTarget(addr6), Accept()),
 			NewRule("", EtherType(EtherIPv6), Source(addr6), Accept()),
+			NewRule("", EtherType(EtherIPv6), UDP(), LaterFragment6(), Drop()),
+			NewRule("", EtherType(EtherIPv6), TCP(), Fragmented6(), Drop()),
 		}},
 	}}
 }
@@ -99,6 +109,15 @@ const stockRuleset = `table inet imprint-router {
 		type nat hook prerouting priority dstnat; policy accept;
 		iifname "qr-*" ip daddr 10.0.0.5 tcp dport 80 counter packets 0 bytes 0 redirect to :9697 comment "metadata"
 		iifname "qr-12345678-9" ip6 daddr fe80::a9fe:a9fe tcp dport 80 redirect to :9697
+		ip daddr 10.0.0.5 dnat ip to 10.0.0.6
+	}
+
+	chain outgoing {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname != "qg-1" ct status ! dnat accept
+		ip saddr 10.0.0.6 snat ip to 10.0.0.5 fully-random
+		oifname "qg-1" meta nfproto ipv4 snat ip to 10.0.0.5 fully-random
+		iifname != "qg-1" ct status dnat exthdr frag exists snat ip6 to fe80::a9fe:a9fe fully-random
 	}
 
 	chain input {
@@ -129,6 +148,8 @@ table bridge imprint-spoof {
 		icmpv6 type nd-router-advert drop
 		icmpv6 type nd-neighbor-advert @th,64,128 0xfe8000000000000000000000a9fea9fe accept
 		ip6 saddr fe80::a9fe:a9fe accept
+		meta l4proto udp frag frag-off != 0 drop
+		meta l4proto tcp exthdr frag exists drop
 	}
 }
 `
@@ -174,8 +195,8 @@ func TestApplyTouchesOnlyTheDifference(t *testing.T) {
 	run(t, ns, "bash -c 'echo x > /dev/udp/127.0.0.1/53'")
 
 	edited := router()
-	edited.Chains[2] = Chain{Name: "names", Rules: []Rule{NewRule("", Protocol6(), Accept())}}
-	rules := edited.Chains[1].Rules
+	edited.Chains[3] = Chain{Name: "names", Rules: []Rule{NewRule("", Protocol6(), Accept())}}
+	rules := edited.Chains[2].Rules
 	rules[len(rules)-1] = NewRule("", UDPDest(53), Counter(), Jump("names"))
 	edited.Chains[0].Rules = edited.Chains[0].Rules[:1]
 	for i, want := range []Table{edited, router(), edited} {
@@ -192,7 +213,7 @@ func TestApplyTouchesOnlyTheDifference(t *testing.T) {
 func TestCounters(t *testing.T) {
 	ns := fresh(t)
 	want := router()
-	rules := want.Chains[1].Rules
+	rules := want.Chains[2].Rules
 	rules[len(rules)-1] = NewRule("names", UDPDest(53), Counter(), Jump("dns"))
 	apply(t, ns, want)
 	run(t, ns, "ip link set lo up")

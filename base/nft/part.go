@@ -18,6 +18,20 @@ type Part []expr.Any
 // for any rest.
 func InName(name string) Part { return link(expr.MetaKeyIIFNAME, name) }
 
+// InNameNot matches packets that came in by any other interface, or by none.
+func InNameNot(name string) Part { return not(InName(name)) }
+
+// OutName matches the interface that a packet leaves by; see [InName].
+func OutName(name string) Part { return link(expr.MetaKeyOIFNAME, name) }
+
+// OutNameNot matches packets that leave by any other interface.
+func OutNameNot(name string) Part { return not(OutName(name)) }
+
+func not(p Part) Part {
+	p[len(p)-1].(*expr.Cmp).Op = expr.CmpOpNeq
+	return p
+}
+
 // InGroup matches the group of that interface.
 func InGroup(group uint32) Part {
 	return meta(expr.MetaKeyIIFGROUP, binaryutil.NativeEndian.PutUint32(group))

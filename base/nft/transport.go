@@ -12,17 +12,29 @@ import (
 
 func l4(proto byte) Part { return meta(expr.MetaKeyL4PROTO, []byte{proto}) }
 
+// TCP matches TCP.
+func TCP() Part { return l4(unix.IPPROTO_TCP) }
+
+// UDP matches UDP.
+func UDP() Part { return l4(unix.IPPROTO_UDP) }
+
 // ICMP matches ICMP for IPv4.
 func ICMP() Part { return l4(unix.IPPROTO_ICMP) }
 
 // ICMPv6 matches ICMP for IPv6.
 func ICMPv6() Part { return l4(unix.IPPROTO_ICMPV6) }
 
-// Types of ICMPv6 messages. RFC 4861 section 4
+// Types of ICMPv6 messages. RFC 4443, RFC 4861 section 4, RFC 2710, RFC 3810
 const (
+	EchoRequest           byte = 128
+	EchoReply             byte = 129
+	ListenerReport        byte = 131
+	RouterSolicitation    byte = 133
 	RouterAdvertisement   byte = 134
+	NeighborSolicitation  byte = 135
 	NeighborAdvertisement byte = 136
 	NeighborRedirect      byte = 137
+	ListenerReport2       byte = 143
 )
 
 // ICMPv6Type matches ICMPv6 messages of one type.
@@ -30,9 +42,9 @@ func ICMPv6Type(t byte) Part {
 	return append(ICMPv6(), payload(expr.PayloadBaseTransportHeader, 0, expr.CmpOpEq, []byte{t})...)
 }
 
-// AdvertisedTarget matches the address that a neighbor advertisement is about;
-// after [ICMPv6Type]. RFC 4861 section 4.4
-func AdvertisedTarget(a netip.Addr) Part {
+// NeighborTarget matches the address that a neighbor solicitation or
+// advertisement is about; after [ICMPv6Type]. RFC 4861 sections 4.3, 4.4
+func NeighborTarget(a netip.Addr) Part {
 	return payload(expr.PayloadBaseTransportHeader, 8, expr.CmpOpEq, a.AsSlice())
 }
 

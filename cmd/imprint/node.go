@@ -103,15 +103,20 @@ func (n *node) addNetwork() error {
 	log := logOf(n.conf)
 	proxy := n.addWorker("proxy", n.conf.Metadata.ProxyUser, workerArgs(proxyWorker, log, agentSocket(n.conf, n.dir.path)))
 	dhcp := n.addWorker("dhcp", n.conf.DHCP.User, workerArgs(dhcpWorker, log))
-	l3 := l3agent.New(l3agent.Config{}, n.fabric, proxy.handover, n.feed.Report, n.part("l3-agent"))
+	l3 := l3agent.New(l3Settings(n.conf), n.fabric,
+		l3agent.Workers{Proxy: proxy.handover, Advertiser: dhcp.handover}, n.feed.Report, n.part("l3-agent"))
 	dhcpAgent := dhcpagent.New(dhcpSettings(n.conf), n.fabric,
 		dhcpagent.Workers{DHCP: dhcp.handover, Proxy: proxy.handover}, n.feed.Report, n.part("dhcp-agent"))
 	n.apply = append(n.apply, l3.Update, dhcpAgent.Update)
-	n.changed = append(n.changed, func(c config.Config) { dhcpAgent.Configure(dhcpSettings(c)) })
+	n.changed = append(n.changed, func(c config.Config) {
+		dhcpAgent.Configure(dhcpSettings(c))
+		l3.Configure(l3Settings(c))
+	})
 	n.addTask("l3 agent", l3.Run)
 	n.addTask("dhcp agent", dhcpAgent.Run)
-	n.superviseWorker(proxy, func() { l3.Again(); dhcpAgent.Again() })
-	n.superviseWorker(dhcp, dhcpAgent.Again)
+	again := func() { l3.Again(); dhcpAgent.Again() }
+	n.superviseWorker(proxy, again)
+	n.superviseWorker(dhcp, again)
 	n.remove = append(n.remove, n.removeNetworks)
 	return nil
 }
@@ -134,6 +139,11 @@ func dhcpSettings(c config.Config) dhcpagent.Config {
 		ForceMetadata: c.DHCP.ForceMetadata, IsolatedMetadata: c.DHCP.IsolatedMeta,
 		Domain: c.DHCP.Domain, Lease: time.Duration(c.DHCP.LeaseSeconds) * time.Second,
 	}
+}
+
+// l3Settings are the L3 agent's part of the configuration.
+func l3Settings(c config.Config) l3agent.Config {
+	return l3agent.Config{DHCPMetadata: c.DHCP.ForceMetadata || c.DHCP.IsolatedMeta}
 }
 
 // addCompute adds the compute agent and its driver.

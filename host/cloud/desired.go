@@ -57,6 +57,12 @@ type DesiredSubnet struct {
 	// Router is the address of the router interface on the subnet that
 	// instances use as gateway; invalid while no router is attached.
 	Router netip.Addr `json:"router"`
+	// RAMode says how a router of ours advertises an IPv6 subnet (slaac,
+	// dhcpv6-stateful or dhcpv6-stateless; "": it does not), AddrMode how
+	// instances get their addresses there. neutron: ipv6_ra_mode,
+	// ipv6_address_mode
+	RAMode   string `json:"ra_mode,omitempty"`
+	AddrMode string `json:"addr_mode,omitempty"`
 }
 
 // Host is a port as DHCP serves it.
@@ -64,6 +70,8 @@ type Host struct {
 	PortID PortID       `json:"port_id"`
 	MAC    MAC          `json:"mac"`
 	Addrs  []netip.Addr `json:"addrs"`
+	// Options are the port's own.
+	Options []DHCPOption `json:"options,omitempty"`
 }
 
 // DesiredRouter is a router that the node runs.
@@ -72,6 +80,20 @@ type DesiredRouter struct {
 	ProjectID ProjectID `json:"project_id"`
 	// Ports are its interfaces, keys of Slice.Ports.
 	Ports []PortID `json:"ports"`
+	// Gateway is its port on an external network (a key of Slice.Ports), "" for
+	// none. Nobody behind it is the router's to serve.
+	Gateway PortID `json:"gateway,omitempty"`
+	// SNAT says that what leaves by the gateway gets the gateway's address.
+	SNAT bool `json:"snat,omitempty"`
+	// Floating are the addresses that the gateway has besides its own, and what
+	// they stand for.
+	Floating []DesiredFloating `json:"floating,omitempty"`
+}
+
+// DesiredFloating is a floating address and the address that it stands for.
+type DesiredFloating struct {
+	Addr  netip.Addr `json:"addr"`
+	Fixed netip.Addr `json:"fixed"`
 }
 
 // DesiredPort is a port that the node plugs (Local) or has to know because a

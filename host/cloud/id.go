@@ -23,6 +23,8 @@ type (
 	SubnetID  string
 	PortID    string
 	RouterID  string
+
+	FloatingID string
 )
 
 // NewUUID returns a random (version 4) UUID in its 36-character form.

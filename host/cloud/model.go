@@ -22,11 +22,14 @@ type Model struct {
 	Routers  map[RouterID]*Router
 	Nodes    map[string]*Node
 
+	FloatingIPs map[FloatingID]*FloatingIP
+
 	byAddr    map[networkAddr]PortID
 	onNetwork map[NetworkID]map[PortID]*Port
 	ofDevice  map[string]map[PortID]*Port
 	subnetsOf map[NetworkID]map[SubnetID]*Subnet
 	journal   journal
+	floating  map[PortID]map[FloatingID]*FloatingIP
 }
 
 type networkAddr struct {
@@ -40,7 +43,7 @@ func NewModel() *Model {
 		Projects: map[ProjectID]*Project{}, Users: map[UserID]*User{}, KeyPairs: map[string]*KeyPair{},
 		Images: map[ImageID]*Image{}, Flavors: map[FlavorID]*Flavor{}, Servers: map[ServerID]*Server{},
 		Networks: map[NetworkID]*Network{}, Subnets: map[SubnetID]*Subnet{}, Ports: map[PortID]*Port{},
-		Routers: map[RouterID]*Router{}, Nodes: map[string]*Node{},
+		Routers: map[RouterID]*Router{}, Nodes: map[string]*Node{}, FloatingIPs: map[FloatingID]*FloatingIP{}, floating: map[PortID]map[FloatingID]*FloatingIP{},
 		byAddr: map[networkAddr]PortID{}, onNetwork: map[NetworkID]map[PortID]*Port{},
 		ofDevice: map[string]map[PortID]*Port{}, subnetsOf: map[NetworkID]map[SubnetID]*Subnet{},
 	}
@@ -72,8 +75,24 @@ func (m *Model) Apply(c Change) {
 		set(m.Routers, r.RouterID, r, c.Deleted)
 	case *Node:
 		set(m.Nodes, r.Name, r, c.Deleted)
+	case *FloatingIP:
+		m.applyFloating(r, c.Deleted)
 	}
 }
+
+func (m *Model) applyFloating(f *FloatingIP, deleted bool) {
+	if old := m.FloatingIPs[f.FloatingID]; old != nil {
+		setIn(m.floating, old.PortID, old.FloatingID, old, true)
+	}
+	set(m.FloatingIPs, f.FloatingID, f, deleted)
+	if f.PortID != "" {
+		setIn(m.floating, f.PortID, f.FloatingID, f, deleted)
+	}
+}
+
+// FloatingIPsOf returns the floating addresses that stand for port p, oldest
+// first.
+func (m *Model) FloatingIPsOf(p PortID) []*FloatingIP { return sorted(m.floating[p]) }
 
 func (m *Model) applySubnet(s *Subnet, deleted bool) {
 	set(m.Subnets, s.SubnetID, s, deleted)
@@ -127,6 +146,8 @@ func (m *Model) Get(k RecordKind, id string) Record {
 		return found(m.Routers, RouterID(id))
 	case KindNode:
 		return found(m.Nodes, id)
+	case KindFloatingIP:
+		return found(m.FloatingIPs, FloatingID(id))
 	}
 	return nil
 }

@@ -50,6 +50,13 @@ type Subnet struct {
 	RevisionNumber   int      `json:"revision_number"`
 }
 
+// What Subnet.IPv6AddrMode and IPv6RAMode may be; "" is neither.
+const (
+	ModeSLAAC     = "slaac"
+	ModeStateful  = "dhcpv6-stateful"
+	ModeStateless = "dhcpv6-stateless"
+)
+
 // Range is a run of addresses, both ends included.
 type Range struct {
 	Start netip.Addr `json:"start"`
@@ -76,6 +83,8 @@ const (
 	OwnerComputePrefix   = "compute:"
 	OwnerDHCP            = "network:dhcp"
 	OwnerRouterInterface = "network:router_interface"
+	OwnerRouterGateway   = "network:router_gateway"
+	OwnerFloatingIP      = "network:floatingip"
 )
 
 // Port is a place on a network: a NIC of a server, a leg of a router, the
@@ -99,8 +108,18 @@ type Port struct {
 	// Bond is nil for a port that is one NIC.
 	Bond *Bond `json:"bond,omitempty"`
 	// Up is what the node reported.
-	Up             bool `json:"up,omitempty"`
-	RevisionNumber int  `json:"revision_number"`
+	Up bool `json:"up,omitempty"`
+	// DHCPOptions are told to this port's device besides the network's own.
+	DHCPOptions    []DHCPOption `json:"extra_dhcp_opts,omitempty"`
+	RevisionNumber int          `json:"revision_number"`
+}
+
+// DHCPOption is an option of DHCP as Neutron's extension extra_dhcp_opt has it.
+type DHCPOption struct {
+	Name  string `json:"opt_name"`  // a name that dnsmasq knows, or a number
+	Value string `json:"opt_value"` // as for dnsmasq's dhcp-option
+	// IPVersion is 4 or 6.
+	IPVersion int `json:"ip_version"`
 }
 
 // SubPort is a port that its server reaches as a VLAN of another port.
@@ -138,12 +157,48 @@ func (p *Port) Claims() []Claim {
 // Router joins subnets.
 type Router struct {
 	Meta
-	RouterID       RouterID  `json:"id"`
-	ProjectID      ProjectID `json:"project_id"`
-	Name           string    `json:"name"`
-	Description    string    `json:"description,omitempty"`
-	AdminDown      bool      `json:"admin_down,omitempty"`
-	RevisionNumber int       `json:"revision_number"`
+	RouterID    RouterID  `json:"id"`
+	ProjectID   ProjectID `json:"project_id"`
+	Name        string    `json:"name"`
+	Description string    `json:"description,omitempty"`
+	AdminDown   bool      `json:"admin_down,omitempty"`
+	// GatewayPort is its port on an external network, "" for none.
+	GatewayPort PortID `json:"gateway_port,omitempty"`
+	// NoSNAT says that what leaves by the gateway keeps its address, unless it
+	// has a floating one.
+	NoSNAT         bool `json:"no_snat,omitempty"`
+	RevisionNumber int  `json:"revision_number"`
+}
+
+// FloatingIP is an address of an external network that stands for an address
+// of a port behind a router.
+type FloatingIP struct {
+	Meta
+	FloatingID  FloatingID `json:"id"`
+	ProjectID   ProjectID  `json:"project_id"`
+	Description string     `json:"description,omitempty"`
+	// NetworkID is the external network, Addr the address there; FloatingPort
+	// holds it.
+	NetworkID    NetworkID  `json:"network_id"`
+	Addr         netip.Addr `json:"addr"`
+	FloatingPort PortID     `json:"floating_port"`
+	// PortID and FixedAddr are what it stands for, RouterID the router between;
+	// all are empty while it stands for nothing.
+	PortID         PortID     `json:"port_id,omitempty"`
+	FixedAddr      netip.Addr `json:"fixed_addr"`
+	RouterID       RouterID   `json:"router_id,omitempty"`
+	RevisionNumber int        `json:"revision_number"`
+}
+
+func (f *FloatingIP) Kind() RecordKind { return KindFloatingIP }
+func (f *FloatingIP) ID() string       { return string(f.FloatingID) }
+
+// Claims: an address of a port has one floating address.
+func (f *FloatingIP) Claims() []Claim {
+	if f.PortID == "" {
+		return nil
+	}
+	return []Claim{claim("floating", string(f.PortID), f.FixedAddr.String())}
 }
 
 func (r *Router) Kind() RecordKind { return KindRouter }

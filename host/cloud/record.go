@@ -18,6 +18,8 @@ const (
 	KindPort    RecordKind = "port"
 	KindRouter  RecordKind = "router"
 	KindNode    RecordKind = "node"
+
+	KindFloatingIP RecordKind = "floatingip"
 )
 
 // Schema is the version of the records' form that this program writes.
@@ -99,6 +101,8 @@ func NewRecord(k RecordKind) Record {
 		return &Router{}
 	case KindNode:
 		return &Node{}
+	case KindFloatingIP:
+		return &FloatingIP{}
 	}
 	return nil
 }

@@ -1,9 +1,14 @@
 // Package dhcpagent serves the networks of a node: a namespace each, with the
-// network's DHCP port, a DHCP server that runs as a user of its own, and, where
-// wanted, the metadata address on that port. neutron: agent/dhcp, 21.0.0.
+// network's DHCP port, on which a worker that runs as a user of its own answers
+// DHCP of both families and DNS, and, where wanted, the metadata addresses.
+// neutron: agent/dhcp, 21.0.0.
 //
-// Neutron's agent also answers DNS on the port, and tells instances of it when
-// a subnet names no servers; here such a subnet's instances are told of none.
+// Neutron's dnsmasq asks its upstream servers over the network's own gateway;
+// here they are asked from the node's own namespace, which reaches them also
+// where the network has no way out.
+//
+// The worker sends the advertisements of the l3 agent's routers too: what comes
+// in there is from tenants.
 package dhcpagent
 
 import (
@@ -12,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -23,11 +29,18 @@ import (
 
 // Config of an [Agent]. The names in brackets are Neutron's.
 type Config struct {
-	ForceMetadata    bool          // [force_metadata] the metadata address on every network
-	IsolatedMetadata bool          // [enable_isolated_metadata] on networks with a subnet that no router is on
-	Domain           string        // [dns_domain] told to instances; "" tells none
-	Lease            time.Duration // [dhcp_lease_duration] 0 is a day
-	Resync           time.Duration // between repetitions; 0 is a minute; Configure leaves it
+	ForceMetadata    bool // [force_metadata] the metadata address on every network
+	IsolatedMetadata bool // [enable_isolated_metadata] on networks with a subnet that no router is on
+	// MetadataNetwork, with IsolatedMetadata, has the metadata address on
+	// networks with a subnet of 169.254.0.0/16, routed or not
+	// [enable_metadata_network].
+	MetadataNetwork bool
+	Domain          string        // [dns_domain] of instances' names; "" tells none
+	Lease           time.Duration // [dhcp_lease_duration] 0 is a day, less than 0 for ever
+	// DNSServers are asked for names that are not the network's
+	// [dnsmasq_dns_servers]; without any, such names are refused.
+	DNSServers []netip.AddrPort
+	Resync     time.Duration // between repetitions; 0 is a minute; Configure leaves it
 }
 
 // Both workers are handed their sockets under the key network/<id>.
@@ -35,7 +48,8 @@ const keyPrefix = "network/"
 
 // Workers are the processes that serve what the agent opens.
 type Workers struct {
-	// DHCP is a [Serve]; it is handed one UDP socket for each network.
+	// DHCP is a [Serve]; it is handed the sockets of DHCP and DNS for each
+	// network.
 	DHCP daemon.Worker
 	// Proxy serves metadata; it is handed the listeners of the metadata
 	// addresses, IPv4 and, where the kernel has it, IPv6.
@@ -120,7 +134,7 @@ func (a *Agent) reconcile(ctx context.Context, s cloud.Slice) error {
 			continue
 		}
 		key := keyPrefix + string(id)
-		ports[n.DHCPPort], dhcp[key], proxy[key] = true, true, r.cfg.metadataHere(n)
+		ports[n.DHCPPort], dhcp[key], proxy[key] = true, true, len(r.cfg.metadataOn(n)) > 0
 		if err := r.ensureNetwork(ctx, n); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("network %s: %w", id, err))
 		}

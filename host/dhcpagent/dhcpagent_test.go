@@ -249,7 +249,7 @@ func TestRealClientGetsItsLease(t *testing.T) {
 	l.reconcile()
 	want := map[string]string{
 		"ip": "17.17.17.5", "mask": "24", "router": "17.17.17.1", "serverid": "17.17.17.2", "mtu": "1450",
-		"hostname": "host-17-17-17-5", "domain": "openstacklocal",
+		"hostname": "host-17-17-17-5", "domain": "openstacklocal", "dns": "17.17.17.2",
 		"staticroutes": "169.254.169.254/32 17.17.17.2 0.0.0.0/0 17.17.17.1",
 	}
 	if diff := cmp.Diff(want, l.lease(vm)); diff != "" {
@@ -400,11 +400,14 @@ func TestPoisonStopsNobody(t *testing.T) {
 }
 
 func TestWorkerRefusesNonsense(t *testing.T) {
-	w := &worker{ctx: t.Context(), log: slog.New(slog.DiscardHandler), held: map[string]*service{}}
+	w := &worker{ctx: t.Context(), log: slog.New(slog.DiscardHandler), held: map[string]*held{}}
 	for name, item := range map[string]daemon.Item{
 		"no data":      {Key: "network/1"},
 		"not JSON":     {Key: "network/1", Data: []byte("x")},
-		"bad MAC":      {Key: "network/1", Data: []byte(`{"hosts":[{"mac":"x"}]}`)},
+		"bad domain":   {Key: "network/1", Data: []byte(`{"domain":"a\nb"}`)},
+		"bad server":   {Key: "network/1", Data: []byte(`{"server_id":"x","subnets6":[{}]}`)},
+		"no router":    {Key: "advertise/1", Data: []byte(`{"mac":"x"}`)},
+		"no socket 6":  {Key: "advertise/1", Data: []byte(`{}`)},
 		"bad prefix":   {Key: "network/1", Data: []byte(`{"subnets":[{"Prefix":"10"}]}`)},
 		"no socket":    {Key: "network/1", Data: []byte(`{}`)},
 		"a plain file": {Key: "network/1", Data: []byte(`{}`)},

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 
@@ -14,6 +13,7 @@ import (
 	"imprint/base/netdev"
 	"imprint/base/netns"
 	"imprint/host/cloud"
+	"imprint/host/dns"
 	"imprint/host/fabric"
 )
 
@@ -36,7 +36,7 @@ func (r round) ensureNetwork(ctx context.Context, n cloud.DesiredNetwork) error 
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.ensureDHCP(ctx, n, port, ns, sockets), r.ensureMetadata(ctx, n, port, ns, sockets))
+	return errors.Join(r.ensureRoute(ns, link, n, port), r.ensureServed(ctx, n, port, ns, sockets), r.ensureMetadata(ctx, n, port, ns, sockets))
 }
 
 func (r round) ensurePort(n cloud.DesiredNetwork, port cloud.DesiredPort) (*netns.NS, netdev.Link, error) {
@@ -47,11 +47,7 @@ func (r round) ensurePort(n cloud.DesiredNetwork, port cloud.DesiredPort) (*netn
 	link := netdev.Link{}
 	err = quiet(ns)
 	if err == nil {
-		addrs := prefixes(port)
-		if r.cfg.metadataHere(n) {
-			addrs = append(addrs, metadataAddrs(ns)...)
-		}
-		link, err = r.fabric.Leg(port, n.MTU, ns, addrs)
+		link, err = r.fabric.Leg(port, n.MTU, ns, append(prefixes(port), possible(ns, r.cfg.metadataOn(n))...))
 	}
 	if err != nil {
 		ns.Close()
@@ -61,12 +57,49 @@ func (r round) ensurePort(n cloud.DesiredNetwork, port cloud.DesiredPort) (*netn
 }
 
 // quiet makes the namespace neither route (the host's setting is inherited)
-// nor take up what routers advertise.
+// nor take up what routers advertise. Its addresses are usable at once.
 func quiet(ns *netns.NS) error {
-	return errors.Join(ns.SetSysctl("ipv4/ip_forward", "0"), ns.SetSysctlIfKnown("ipv6/conf/default/accept_ra", "0"))
+	return errors.Join(
+		ns.SetSysctl("ipv4/ip_forward", "0"),
+		ns.SetSysctlIfKnown("ipv6/conf/all/forwarding", "0"),
+		ns.SetSysctlIfKnown("ipv6/conf/default/accept_ra", "0"),
+		ns.SetSysctlIfKnown("ipv6/conf/default/accept_dad", "0"),
+	)
 }
 
-func (r round) ensureDHCP(ctx context.Context, n cloud.DesiredNetwork, port cloud.DesiredPort, ns *netns.NS, sockets string) error {
+// ensureRoute gives the namespace the gateway of the first subnet that has one,
+// so that answers find their way to clients behind a router. neutron:
+// agent/linux/dhcp.py _set_default_route
+func (r round) ensureRoute(ns *netns.NS, link netdev.Link, n cloud.DesiredNetwork, port cloud.DesiredPort) error {
+	var want []netdev.Route
+	for _, s := range n.Subnets {
+		server := serverOn(s, port)
+		if server.Is4() && s.Gateway.IsValid() && s.CIDR.Contains(s.Gateway) && s.Gateway != server {
+			want = append(want, netdev.Route{To: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Via: s.Gateway})
+			break
+		}
+	}
+	h, err := netdev.Open(ns)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	changed, err := h.SetRoutes(link.Name, want)
+	if changed && err == nil {
+		r.log.Info("default route set", "netns", ns.Name(), "routes", want)
+	}
+	return err
+}
+
+func prefixes(p cloud.DesiredPort) (all []netip.Prefix) {
+	for _, a := range p.Addrs {
+		all = append(all, a.Prefix)
+	}
+	return all
+}
+
+// ensureServed hands DHCP and DNS over.
+func (r round) ensureServed(ctx context.Context, n cloud.DesiredNetwork, port cloud.DesiredPort, ns *netns.NS, sockets string) error {
 	if r.dhcp == nil {
 		return nil // the worker is away, and that has been said
 	}
@@ -74,53 +107,49 @@ func (r round) ensureDHCP(ctx context.Context, n cloud.DesiredNetwork, port clou
 	if err != nil {
 		return err
 	}
-	item := daemon.Item{Key: keyPrefix + string(n.ID), Sockets: sockets, Data: data}
-	return r.dhcp.Ensure(ctx, item, func() ([]*os.File, error) {
-		var conn *net.UDPConn
-		err := ns.Do(func() (err error) { conn, err = dhcp.OpenServer(fabric.PortLink(port)); return err })
-		if err != nil {
-			return nil, err
-		}
-		r.log.Info("dhcp socket handed over", "network_id", n.ID, "netns", ns.Name())
-		return daemon.Files(conn)
+	v6 := ns.HasIPv6()
+	item := daemon.Item{Key: keyPrefix + string(n.ID), Sockets: fmt.Sprintf("%s/6:%v", sockets, v6), Data: data}
+	return r.dhcp.Ensure(ctx, item, func() (files []*os.File, err error) {
+		err = ns.Do(func() (err error) { files, err = openSockets(fabric.PortLink(port), v6); return err })
+		r.log.Info("dhcp and dns sockets handed over", "network_id", n.ID, "netns", ns.Name(), "error", err)
+		return files, err
 	})
+}
+
+// openSockets opens what [Serve] takes: DHCP, DNS over UDP and TCP, DHCPv6.
+func openSockets(link string, v6 bool) (files []*os.File, err error) {
+	conn, err := dhcp.OpenServer(link)
+	if err != nil {
+		return nil, err
+	}
+	if files, err = daemon.Files(conn); err != nil {
+		return files, err
+	}
+	udp, tcp, err := dns.Open(link, v6)
+	if err != nil {
+		return files, err
+	}
+	more, err := daemon.Files(udp, tcp)
+	files = append(files, more...)
+	if err != nil || !v6 {
+		return files, err
+	}
+	conn, err = dhcp.OpenServer6(link)
+	if err != nil {
+		return files, err
+	}
+	more, err = daemon.Files(conn)
+	return append(files, more...), err
 }
 
 func (r round) ensureMetadata(ctx context.Context, n cloud.DesiredNetwork, port cloud.DesiredPort, ns *netns.NS, sockets string) error {
-	if r.proxy == nil || !r.cfg.metadataHere(n) {
+	on := possible(ns, r.cfg.metadataOn(n))
+	if r.proxy == nil || len(on) == 0 {
 		return nil
 	}
-	item := daemon.Item{Key: keyPrefix + string(n.ID), Sockets: sockets}
+	item := daemon.Item{Key: keyPrefix + string(n.ID), Sockets: fmt.Sprint(sockets, on)}
 	return r.proxy.Ensure(ctx, item, func() ([]*os.File, error) {
 		r.log.Info("metadata listeners handed over", "network_id", n.ID, "netns", ns.Name())
-		return listenMetadata(ctx, ns, fabric.PortLink(port))
+		return listenMetadata(ctx, ns, fabric.PortLink(port), on)
 	})
-}
-
-// metadataAddrs are the metadata addresses that ns can have.
-func metadataAddrs(ns *netns.NS) []netip.Prefix {
-	if ns.HasIPv6() {
-		return []netip.Prefix{metadata4, metadata6}
-	}
-	return []netip.Prefix{metadata4}
-}
-
-// listenMetadata listens on port 80 of the metadata addresses.
-func listenMetadata(ctx context.Context, ns *netns.NS, link string) (files []*os.File, err error) {
-	for _, p := range metadataAddrs(ns) {
-		addr := p.Addr()
-		if addr.Is6() {
-			addr = addr.WithZone(link)
-		}
-		l, err := ns.ListenTCP(ctx, "tcp", netip.AddrPortFrom(addr, 80))
-		if err != nil {
-			return files, err
-		}
-		more, err := daemon.Files(l)
-		if err != nil {
-			return files, err
-		}
-		files = append(files, more...)
-	}
-	return files, nil
 }

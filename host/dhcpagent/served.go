@@ -9,74 +9,55 @@ import (
 	"imprint/host/cloud"
 )
 
-// The metadata addresses as they sit on a DHCP port.
-// neutron_lib: constants.METADATA_CIDR, METADATA_V6_CIDR
-var (
-	metadata4 = netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254, 169, 254}), 32)
-	metadata6 = netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 12: 0xa9, 13: 0xfe, 14: 0xa9, 15: 0xfe}), 64)
-)
-
-// metadataHere reports whether the metadata address belongs on the network's
-// DHCP port. neutron: agent/linux/dhcp.py should_enable_metadata. Unlike
-// Neutron, which puts the address on every port once the option is on, it is
-// only where something listens on it.
-func (c Config) metadataHere(n cloud.DesiredNetwork) bool {
-	isolated := func(s cloud.DesiredSubnet) bool { return s.CIDR.Addr().Is4() && s.DHCP && !s.Router.IsValid() }
-	return c.ForceMetadata || c.IsolatedMetadata && slices.ContainsFunc(n.Subnets, isolated)
-}
-
-func prefixes(p cloud.DesiredPort) (all []netip.Prefix) {
-	for _, a := range p.Addrs {
-		all = append(all, a.Prefix)
-	}
-	return all
-}
-
-// served is what the DHCP worker is told of a network.
+// served is what the worker is told of a network.
 type served struct {
 	Subnets []dhcp.Subnet `json:"subnets"`
 	Domain  string        `json:"domain"`
 	MTU     uint16        `json:"mtu"`
 	Lease   time.Duration `json:"lease"`
-	Hosts   []host        `json:"hosts"`
+	// ServerID and Subnets6 are for DHCPv6.
+	ServerID string         `json:"server_id,omitempty"` // a UUID
+	Subnets6 []dhcp.Subnet6 `json:"subnets6,omitempty"`
+	Hosts    []host         `json:"hosts"`
+	// Prefixes are all of the network, Upstream the servers for other names.
+	Prefixes []netip.Prefix   `json:"prefixes,omitempty"`
+	Upstream []netip.AddrPort `json:"upstream,omitempty"`
 }
 
+// host is a port with all its addresses.
 type host struct {
-	MAC  cloud.MAC  `json:"mac"`
-	Addr netip.Addr `json:"addr"`
+	MAC     cloud.MAC          `json:"mac"`
+	Addrs   []netip.Addr       `json:"addrs"`
+	Options []cloud.DHCPOption `json:"options,omitempty"`
 }
 
-// served turns the desired network into what DHCP says. Only IPv4 subnets with
-// DHCP on which the port has an address are served, each host with its first
-// address in one of them.
+// served turns the desired network into what is said about it. Only subnets
+// with DHCP on which the port has an address are served; names are of all.
 func (c Config) served(n cloud.DesiredNetwork, port cloud.DesiredPort) served {
-	s := served{Domain: c.Domain, Lease: c.Lease, MTU: uint16(max(0, min(n.MTU, 65535)))}
+	s := served{
+		Domain: c.Domain, Lease: c.Lease, MTU: uint16(max(0, min(n.MTU, 65535))), ServerID: string(port.ID), Upstream: c.DNSServers,
+	}
 	for _, subnet := range n.Subnets {
-		if server := serverOn(subnet, port); server.IsValid() {
-			s.Subnets = append(s.Subnets, c.subnet(subnet, server))
+		s.Prefixes = append(s.Prefixes, subnet.CIDR)
+		server := serverOn(subnet, port)
+		switch {
+		case !server.IsValid():
+		case server.Is4():
+			s.Subnets = append(s.Subnets, c.subnet(subnet, server, n.Subnets))
+		case subnet.AddrMode != cloud.ModeSLAAC:
+			s.Subnets6 = append(s.Subnets6, subnet6(subnet, server))
 		}
 	}
 	for _, h := range n.Hosts {
-		if addr, ok := s.addrOf(h); ok {
-			s.Hosts = append(s.Hosts, host{h.MAC, addr})
-		}
+		s.Hosts = append(s.Hosts, host{MAC: h.MAC, Addrs: h.Addrs, Options: h.Options})
 	}
 	return s
-}
-
-func (s served) addrOf(h cloud.Host) (netip.Addr, bool) {
-	for _, a := range h.Addrs {
-		if slices.ContainsFunc(s.Subnets, func(d dhcp.Subnet) bool { return d.Prefix.Contains(a) }) {
-			return a, true
-		}
-	}
-	return netip.Addr{}, false
 }
 
 // serverOn returns the address at which the port serves a subnet; the zero
 // Addr when it does not.
 func serverOn(s cloud.DesiredSubnet, port cloud.DesiredPort) netip.Addr {
-	if !s.DHCP || !s.CIDR.Addr().Is4() {
+	if !s.DHCP {
 		return netip.Addr{}
 	}
 	for _, a := range port.Addrs {
@@ -87,11 +68,31 @@ func serverOn(s cloud.DesiredSubnet, port cloud.DesiredPort) netip.Addr {
 	return netip.Addr{}
 }
 
-// subnet gives the routes in Neutron's order: the subnet's own, metadata; the
-// default route follows by the gateway. neutron: agent/linux/dhcp.py
-// _generate_opts_per_subnet
-func (c Config) subnet(s cloud.DesiredSubnet, server netip.Addr) dhcp.Subnet {
-	d := dhcp.Subnet{Prefix: s.CIDR, Server: server, Gateway: s.Gateway, DNS: s.DNS}
+// resolvers are the name servers that instances are told of: the subnet's; the
+// DHCP port itself where it has none; none where it names the unspecified
+// address. neutron: agent/linux/dhcp.py _generate_opts_per_subnet
+func resolvers(s cloud.DesiredSubnet, server netip.Addr) []netip.Addr {
+	switch {
+	case len(s.DNS) == 0:
+		return []netip.Addr{server}
+	case len(s.DNS) == 1 && s.DNS[0].IsUnspecified():
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.DNS), func(a netip.Addr) bool { return a.Is4() != server.Is4() })
+}
+
+// subnet6 is one with DHCPv6. A subnet without modes has addresses by DHCPv6
+// too, as in Neutron; whether its clients ask is up to who advertises it.
+func subnet6(s cloud.DesiredSubnet, server netip.Addr) dhcp.Subnet6 {
+	stateful := s.AddrMode == cloud.ModeStateful || s.AddrMode == "" && s.RAMode == ""
+	return dhcp.Subnet6{Prefix: s.CIDR, Stateful: stateful, DNS: resolvers(s, server)}
+}
+
+// subnet gives the routes in Neutron's order: the subnet's own, metadata, the
+// network's other subnets, which are on the link; the default route follows by
+// the gateway. neutron: agent/linux/dhcp.py _generate_opts_per_subnet
+func (c Config) subnet(s cloud.DesiredSubnet, server netip.Addr, all []cloud.DesiredSubnet) dhcp.Subnet {
+	d := dhcp.Subnet{Prefix: s.CIDR, Server: server, Gateway: s.Gateway, DNS: resolvers(s, server)}
 	for _, r := range s.HostRoutes {
 		switch {
 		case !r.Destination.Addr().Is4():
@@ -104,33 +105,10 @@ func (c Config) subnet(s cloud.DesiredSubnet, server netip.Addr) dhcp.Subnet {
 	if via := c.metadataVia(s, server); via.IsValid() {
 		d.Routes = append(d.Routes, dhcp.Route{To: metadata4, Via: via})
 	}
-	return d
-}
-
-// metadataVia is the way to the metadata address: over the DHCP port with
-// force_metadata; over the router where there is one, whatever is configured;
-// else over the DHCP port, if it has the address at all.
-func (c Config) metadataVia(s cloud.DesiredSubnet, server netip.Addr) netip.Addr {
-	switch {
-	case c.ForceMetadata:
-		return server
-	case s.Router.IsValid():
-		return s.Router
-	case c.IsolatedMetadata:
-		return server
-	}
-	return netip.Addr{}
-}
-
-// network is what base/dhcp answers from.
-func (s served) network() (*dhcp.Network, error) {
-	n := &dhcp.Network{Subnets: s.Subnets, Domain: s.Domain, MTU: s.MTU, Lease: s.Lease, Hosts: make(map[dhcp.MAC]dhcp.Host, len(s.Hosts))}
-	for _, h := range s.Hosts {
-		mac, err := dhcp.ParseMAC(string(h.MAC))
-		if err != nil {
-			return nil, err
+	for _, other := range all {
+		if other.CIDR.Addr().Is4() && other.CIDR != s.CIDR {
+			d.Routes = append(d.Routes, dhcp.Route{To: other.CIDR, Via: netip.IPv4Unspecified()})
 		}
-		n.Hosts[mac] = dhcp.Host{Addr: h.Addr}
 	}
-	return n, nil
+	return d
 }

@@ -11,25 +11,28 @@ import (
 	"net"
 	"os"
 	"slices"
-	"sync"
-	"sync/atomic"
+	"strings"
 
 	"imprint/base/daemon"
 	"imprint/base/dhcp"
 )
 
-// maxNetworks bounds what a worker takes.
-const maxNetworks = 16384
+// maxServices bounds what a worker takes.
+const maxServices = 32768
 
-// Serve is the DHCP worker: it takes sockets over control from owners of
-// ownerUIDs and answers on them until ctx ends (nil) or an owner stops it
+// Serve is the worker: it takes sockets over control from owners of ownerUIDs
+// and answers on them until ctx ends (nil) or an owner stops it
 // ([daemon.ErrStop]). It needs no privilege, and goes on when its owner is
 // gone. A nil log discards.
+//
+// Its items are network/<id>, the sockets of a network's DHCP and DNS, and
+// [dhcp.AdvertisementKey]<port id>, one of [dhcp.OpenAdvertiser] with a
+// [dhcp.Advertisement] as data.
 func Serve(ctx context.Context, control net.Listener, log *slog.Logger, ownerUIDs ...uint32) error {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	w := &worker{ctx: ctx, log: log, held: map[string]*service{}}
+	w := &worker{ctx: ctx, log: log, held: map[string]*held{}}
 	defer w.close()
 	return daemon.ServeHandover(ctx, control, log, w, ownerUIDs...)
 }
@@ -38,17 +41,23 @@ func Serve(ctx context.Context, control net.Listener, log *slog.Logger, ownerUID
 type worker struct {
 	ctx  context.Context
 	log  *slog.Logger
-	held map[string]*service
+	held map[string]*held
 }
 
-// service is one network's socket and what is answered there.
-type service struct {
-	item    daemon.Item
-	conn    net.PacketConn
-	network atomic.Pointer[dhcp.Network]
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-	lost    atomic.Bool // its socket; the owner is to hand over another
+type held struct {
+	item daemon.Item
+	service
+}
+
+// service answers on some sockets.
+type service interface {
+	// tell replaces what is answered from.
+	tell(data json.RawMessage) error
+	// lost reports whether a socket can no longer be used; the owner is to hand
+	// over others.
+	lost() bool
+	// stop ends it and closes the sockets.
+	stop()
 }
 
 // Put implements [daemon.Handler].
@@ -58,66 +67,53 @@ func (w *worker) Put(item daemon.Item, files []*os.File) error {
 			f.Close()
 		}
 	}()
-	var told served
-	if err := json.Unmarshal(item.Data, &told); err != nil {
-		return fmt.Errorf("network %s: %w", item.Key, err)
+	var err error
+	if h := w.held[item.Key]; h != nil && len(files) == 0 {
+		if err = h.tell(item.Data); err == nil {
+			h.item = item
+		}
+	} else {
+		err = w.start(item, files)
 	}
-	network, err := told.network()
 	if err != nil {
-		return fmt.Errorf("network %s: %w", item.Key, err)
+		return fmt.Errorf("%s: %w", item.Key, err)
 	}
-	if s := w.held[item.Key]; s != nil && len(files) == 0 {
-		s.network.Store(network)
-		s.item = item
-		return nil
-	}
-	return w.start(item, network, files)
+	return nil
 }
 
-func (w *worker) start(item daemon.Item, network *dhcp.Network, files []*os.File) error {
-	if len(files) != 1 {
-		return fmt.Errorf("network %s: %d sockets, want one", item.Key, len(files))
+func (w *worker) start(item daemon.Item, files []*os.File) error {
+	if w.held[item.Key] == nil && len(w.held) >= maxServices {
+		return errors.New("too many services")
 	}
-	if w.held[item.Key] == nil && len(w.held) >= maxNetworks {
-		return errors.New("too many networks")
+	open := newNetwork
+	if strings.HasPrefix(item.Key, dhcp.AdvertisementKey) {
+		open = newAdvertiser
 	}
-	conn, err := net.FilePacketConn(files[0])
+	s, err := open(w.ctx, item.Data, files, w.log.With("key", item.Key))
 	if err != nil {
-		return fmt.Errorf("network %s: %w", item.Key, err)
+		return err
 	}
 	w.Remove(item.Key)
-	ctx, stop := context.WithCancel(w.ctx)
-	s := &service{item: item, conn: conn, stop: stop}
-	s.network.Store(network)
-	w.held[item.Key] = s
-	log := w.log.With("key", item.Key)
-	s.done.Go(func() {
-		if err := dhcp.Serve(ctx, conn, s.network.Load, func(e dhcp.Event) { log.Info("dhcp", "event", e) }, log); err != nil {
-			s.lost.Store(true)
-			log.Error("dhcp socket lost", "error", err)
-		}
-	})
+	w.held[item.Key] = &held{item, s}
 	return nil
 }
 
 // Remove implements [daemon.Handler].
 func (w *worker) Remove(key string) error {
-	if s := w.held[key]; s != nil {
-		s.stop()
-		s.conn.Close()
-		s.done.Wait()
+	if h := w.held[key]; h != nil {
+		h.stop()
 		delete(w.held, key)
 	}
 	return nil
 }
 
-// List implements [daemon.Handler]; a network whose socket is lost is not
-// held any more.
+// List implements [daemon.Handler]; what has lost a socket is not held any
+// more.
 func (w *worker) List() []daemon.Item {
 	var items []daemon.Item
-	for _, s := range w.held {
-		if !s.lost.Load() {
-			items = append(items, s.item)
+	for _, h := range w.held {
+		if !h.lost() {
+			items = append(items, h.item)
 		}
 	}
 	slices.SortFunc(items, func(a, b daemon.Item) int { return cmp.Compare(a.Key, b.Key) })

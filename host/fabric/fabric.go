@@ -38,7 +38,7 @@ func ClassOf(p cloud.DesiredPort) Class {
 	switch p.Owner {
 	case cloud.OwnerDHCP:
 		return DHCP
-	case cloud.OwnerRouterInterface:
+	case cloud.OwnerRouterInterface, cloud.OwnerRouterGateway:
 		return Router
 	}
 	return Instance // the class that is trusted with nothing
@@ -102,13 +102,16 @@ type Plug struct {
 	Port   cloud.DesiredPort
 	MTU    int       // of the network, in bytes
 	Target *netns.NS // where the port's own end goes; stays the caller's
-	Name   string    // of that end: eth0, qr-…, ns-…; see [PortLink]
+	Name   string    // of that end: eth0, qr-…, qg-…, ns-…; see [PortLink]
 }
 
 // PortLink returns the name of a port's own end in a namespace of an agent:
-// qr-<id> in a router's, ns-<id> in a DHCP server's.
+// qr-<id> in a router's, qg-<id> for its gateway, ns-<id> in a DHCP server's.
 func PortLink(p cloud.DesiredPort) string {
-	if ClassOf(p) == Router {
+	switch {
+	case p.Owner == cloud.OwnerRouterGateway:
+		return "qg-" + cloud.Short(p.ID)
+	case ClassOf(p) == Router:
 		return "qr-" + cloud.Short(p.ID)
 	}
 	return "ns-" + cloud.Short(p.ID)

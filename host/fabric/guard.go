@@ -15,9 +15,20 @@ import (
 // dropped. neutron: agent/linux/iptables_firewall.py and
 // agent/linux/arp_protect.py, with one table instead of three tools.
 const (
-	chainIn      = "in"
-	advertPrefix = "nd-" // of the chain for neighbor advertisements
+	chainIn        = "in"
+	targetPrefix   = "nd-" // of the chain for what is said about a neighbor
+	fragmentPrefix = "fr-" // of the chain for fragments of IPv6
 )
+
+// ofTap returns the tap that a chain is about, and whether it is the tap's first.
+func ofTap(chain string) (tap string, first bool) {
+	for _, prefix := range []string{targetPrefix, fragmentPrefix} {
+		if tap, is := strings.CutPrefix(chain, prefix); is {
+			return tap, false
+		}
+	}
+	return chain, true
+}
 
 // Table is the name of the nftables table (family bridge) in the fabric's
 // namespace.
@@ -28,7 +39,7 @@ func (s *session) guard(p cloud.DesiredPort, tap string) error {
 	t := s.table()
 	if ClassOf(p) == Instance {
 		t = without(t, tap)
-		t.Chains = append(t.Chains, portChain(p, tap), advertChain(p, tap))
+		t.Chains = append(t.Chains, portChain(p, tap), targetChain(p, tap), fragmentChain(tap))
 	}
 	return s.apply(t)
 }
@@ -60,7 +71,7 @@ func (s *session) apply(t nft.Table) error {
 	chains := slices.DeleteFunc(t.Chains, func(c nft.Chain) bool { return c.Name == chainIn })
 	slices.SortFunc(chains, func(a, b nft.Chain) int { return strings.Compare(a.Name, b.Name) })
 	for _, c := range chains {
-		if !strings.HasPrefix(c.Name, advertPrefix) {
+		if _, first := ofTap(c.Name); first {
 			in.Rules = append(in.Rules, nft.NewRule("", nft.InName(c.Name), nft.Jump(c.Name)))
 		}
 	}
@@ -71,7 +82,8 @@ func (s *session) apply(t nft.Table) error {
 
 func without(t nft.Table, tap string) nft.Table {
 	t.Chains = slices.DeleteFunc(slices.Clone(t.Chains), func(c nft.Chain) bool {
-		return c.Name == tap || c.Name == advertPrefix+tap
+		of, _ := ofTap(c.Name)
+		return of == tap
 	})
 	return t
 }
@@ -100,11 +112,18 @@ func portChain(p cloud.DesiredPort, tap string) nft.Chain {
 		nft.NewRule("DHCP server", ip4, nft.UDPSource(67), nft.Counter(), nft.Drop()),
 		nft.NewRule("DHCP client", ip4, nft.Source(netip.IPv4Unspecified()), nft.UDPSource(68), nft.UDPDest(67), nft.DHCPClient(mac), nft.Accept()),
 		nft.NewRule("DHCPv6 server", ip6, nft.UDPSource(547), nft.Counter(), nft.Drop()),
+		nft.NewRule("", ip6, nft.Fragmented6(), nft.Jump(fragmentPrefix+tap)),
 		nft.NewRule("router advertisement", ip6, nft.ICMPv6Type(nft.RouterAdvertisement), nft.Counter(), nft.Drop()),
 		nft.NewRule("redirect", ip6, nft.ICMPv6Type(nft.NeighborRedirect), nft.Counter(), nft.Drop()),
-		nft.NewRule("", ip6, nft.ICMPv6Type(nft.NeighborAdvertisement), nft.Jump(advertPrefix+tap)),
-		// Duplicate address detection, and joining groups before it has ended.
-		nft.NewRule("", ip6, nft.Source(netip.IPv6Unspecified()), nft.ICMPv6(), nft.Accept()),
+		nft.NewRule("", ip6, nft.ICMPv6Type(nft.NeighborAdvertisement), nft.Jump(targetPrefix+tap)),
+		// Before it has an address: detection of duplicates of its own ones (of
+		// another's, it would keep that one from its address), a search for
+		// routers, joining groups.
+		nft.NewRule("", ip6, nft.Source(netip.IPv6Unspecified()), nft.ICMPv6Type(nft.NeighborSolicitation), nft.Jump(targetPrefix+tap)),
+		nft.NewRule("", ip6, nft.Source(netip.IPv6Unspecified()), nft.ICMPv6Type(nft.NeighborSolicitation), nft.Accept()),
+		nft.NewRule("", ip6, nft.Source(netip.IPv6Unspecified()), nft.ICMPv6Type(nft.RouterSolicitation), nft.Accept()),
+		nft.NewRule("", ip6, nft.Source(netip.IPv6Unspecified()), nft.ICMPv6Type(nft.ListenerReport), nft.Accept()),
+		nft.NewRule("", ip6, nft.Source(netip.IPv6Unspecified()), nft.ICMPv6Type(nft.ListenerReport2), nft.Accept()),
 		// An address probe. RFC 5227 section 2.1.1
 		nft.NewRule("", arp, nft.ARPSender(mac, netip.IPv4Unspecified()), nft.Accept()),
 	}
@@ -123,12 +142,26 @@ func portChain(p cloud.DesiredPort, tap string) nft.Chain {
 	return nft.Chain{Name: tap, Rules: rules}
 }
 
-// advertChain lets through only what tells where the port's own addresses are.
-func advertChain(p cloud.DesiredPort, tap string) nft.Chain {
-	c := nft.Chain{Name: advertPrefix + tap}
+// fragmentChain lets through fragments of which the first shows what it is. In
+// others anything may hide from the rules that come after, and of neighbor
+// discovery no fragment is to be believed. RFC 6980, RFC 7113
+func fragmentChain(tap string) nft.Chain {
+	return nft.Chain{Name: fragmentPrefix + tap, Rules: []nft.Rule{
+		nft.NewRule("", nft.TCP(), nft.Return()),
+		nft.NewRule("", nft.UDP(), nft.Return()),
+		nft.NewRule("", nft.ICMPv6(), nft.LaterFragment6(), nft.Return()),
+		nft.NewRule("", nft.ICMPv6Type(nft.EchoRequest), nft.Return()),
+		nft.NewRule("", nft.ICMPv6Type(nft.EchoReply), nft.Return()),
+		nft.NewRule("fragment", nft.Counter(), nft.Drop()),
+	}}
+}
+
+// targetChain lets through only what is said about the port's own addresses.
+func targetChain(p cloud.DesiredPort, tap string) nft.Chain {
+	c := nft.Chain{Name: targetPrefix + tap}
 	_, v6 := addresses(p)
 	for _, a := range v6 {
-		c.Rules = append(c.Rules, nft.NewRule("", nft.AdvertisedTarget(a), nft.Return()))
+		c.Rules = append(c.Rules, nft.NewRule("", nft.NeighborTarget(a), nft.Return()))
 	}
 	c.Rules = append(c.Rules, nft.NewRule("foreign neighbor", nft.Counter(), nft.Drop()))
 	return c

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -116,6 +117,13 @@ func udp6(from, sport string) []byte {
 	return frame(everyone, mine, "86dd", "60000000 0008 11 ff", hexAddr(from), hexAddr("ff02::1"), sport, "0222 0008 0000")
 }
 
+// behind6 is a packet with an extension header of a kind, and what follows.
+func behind6(from, kind string, parts ...string) []byte {
+	payload := frame(parts...)
+	length := len(strings.ReplaceAll(strings.Join(parts, ""), " ", "")) / 2
+	return frame(everyone, mine, "86dd", "60000000", fmt.Sprintf("%04x", length), kind, "ff", hexAddr(from), hexAddr("ff02::1"), hex.EncodeToString(payload[:length]))
+}
+
 func TestGuard(t *testing.T) {
 	l := newLab(t, "guard")
 	network := cloud.NetworkID(cloud.NewUUID())
@@ -157,6 +165,22 @@ func TestGuard(t *testing.T) {
 		{"redirect", icmp6(local, "89", local), false},
 		{"solicitation", icmp6(local, "87", foreign6), true},
 		{"duplicate address detection", icmp6("::", "87", local), true},
+		{"detection of another's duplicate", icmp6("::", "87", foreign6), false},
+		{"search for a router", icmp6("::", "85", local), true},
+		{"joining a group", icmp6("::", "8f", local), true},
+		{"echo without an address", icmp6("::", "80", local), false},
+		{"advertisement behind options", behind6(local, "00", "3a000104 00000000", "86000000 00000000"), false},
+		{"advertisement behind a destination option", behind6(local, "3c", "3a000104 00000000", "86000000 00000000"), false},
+		{"advertisement in a first fragment", behind6(local, "2c", "3a000001 00000001", "86000000 00000000"), false},
+		{"neighbor advertisement in a first fragment", behind6(local, "2c", "3a000001 00000001", "88000000 00000000", hexAddr(local)), false},
+		{"solicitation in an only fragment", behind6(local, "2c", "3a000000 00000001", "87000000 00000000", hexAddr(local)), false},
+		{"first fragment that hides what it is", behind6(local, "2c", "3c000001 00000001", "3a010104 00000000"), false},
+		{"later fragment of that", behind6(local, "2c", "3c000008 00000001", "00000000 00000000"), false},
+		{"large echo, first fragment", behind6(local, "2c", "3a000001 00000001", "80000000 00000000"), true},
+		{"large echo, later fragment", behind6(local, "2c", "3a000008 00000001", "86000000 00000000"), true},
+		{"UDP in fragments", behind6(local, "2c", "11000001 00000001", "10000035 00080000"), true},
+		{"UDP in fragments, foreign address", behind6(foreign6, "2c", "11000001 00000001", "10000035 00080000"), false},
+		{"DHCPv6 server in fragments", behind6(local, "2c", "11000001 00000001", "02230222 00080000"), false},
 		{"unspecified, not ICMPv6", udp6("::", "1000"), false},
 		{"advertisement", icmp6(local, "88", "2001:db8::5"), true},
 		{"foreign advertisement", icmp6(local, "88", foreign6), false},

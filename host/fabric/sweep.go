@@ -51,8 +51,8 @@ func (s *session) sweepGuards(links []netdev.Link) error {
 	}
 	t, gone := s.table(), false
 	for _, c := range t.Chains {
-		if !there[strings.TrimPrefix(c.Name, advertPrefix)] {
-			t, gone = without(t, c.Name), true
+		if tap, _ := ofTap(c.Name); !there[tap] {
+			t, gone = without(t, tap), true
 		}
 	}
 	if !gone {

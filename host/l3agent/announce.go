@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,11 +13,20 @@ import (
 	"imprint/host/cloud"
 )
 
-// leg is a router's link in its namespace.
+// leg is a router's link in its namespace, and the addresses that it has.
 type leg struct {
 	netns string
 	index int
 	port  cloud.DesiredPort
+	addrs []netip.Prefix
+}
+
+// news are the addresses that l has and old had not; of another link all.
+func (l leg) news(old leg) leg {
+	if l.index == old.index && l.netns == old.netns {
+		l.addrs = slices.DeleteFunc(slices.Clone(l.addrs), func(p netip.Prefix) bool { return slices.Contains(old.addrs, p) })
+	}
+	return l
 }
 
 // announceAfter are the times after a leg was made at which its addresses are
@@ -59,8 +69,8 @@ func (l leg) announce() error {
 	}
 	defer unix.Close(fd)
 	to := unix.SockaddrLinklayer{Ifindex: l.index, Halen: 6}
-	for _, p := range l.port.Addrs {
-		if addr := p.Prefix.Addr(); addr.Is4() {
+	for _, p := range l.addrs {
+		if addr := p.Addr(); addr.Is4() {
 			if err := unix.Sendto(fd, gratuitous(l.port.MAC, addr), 0, &to); err != nil {
 				return fmt.Errorf("announce %s: %w", addr, err)
 			}

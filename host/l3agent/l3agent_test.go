@@ -2,8 +2,10 @@ package l3agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imprint/base/daemon"
+	"imprint/base/dhcp"
 	"imprint/base/netdev"
 	"imprint/base/netns"
 	"imprint/base/nft"
@@ -29,10 +32,14 @@ import (
 // proxy answers every request with who asked for which host.
 type proxy struct {
 	mu   sync.Mutex
-	held map[string]*http.Server
+	held map[string]io.Closer
 	item map[string]daemon.Item
 	puts int
 	away error
+}
+
+func newProxy() *proxy {
+	return &proxy{held: map[string]io.Closer{}, item: map[string]daemon.Item{}}
 }
 
 func (p *proxy) Put(_ context.Context, item daemon.Item, files ...*os.File) error {
@@ -41,17 +48,39 @@ func (p *proxy) Put(_ context.Context, item daemon.Item, files ...*os.File) erro
 	if p.away != nil {
 		return p.away
 	}
+	p.puts++
+	if strings.HasPrefix(item.Key, dhcp.AdvertisementKey) {
+		return p.advertise(item, files)
+	}
 	l, err := net.FileListener(files[0])
 	if err != nil {
 		return err
 	}
-	p.puts++
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		fmt.Fprintf(w, "%s from %s for %s", item.Key, host, r.Host)
 	})}
 	go s.Serve(l)
 	p.held[item.Key], p.item[item.Key] = s, item
+	return nil
+}
+
+// advertise sends what it is told, as the worker would.
+func (p *proxy) advertise(item daemon.Item, files []*os.File) error {
+	var a dhcp.Advertisement
+	if err := json.Unmarshal(item.Data, &a); err != nil {
+		return err
+	}
+	p.item[item.Key] = item
+	if len(files) == 0 {
+		return nil
+	}
+	conn, err := net.FilePacketConn(files[0])
+	if err != nil {
+		return err
+	}
+	p.held[item.Key] = conn
+	go dhcp.Advertise(context.Background(), conn.(*net.IPConn), func() *dhcp.Advertisement { return &a }, nil)
 	return nil
 }
 
@@ -79,6 +108,7 @@ type lab struct {
 	*testing.T
 	f       *fabric.Fabric
 	proxy   *proxy
+	adverts *proxy
 	agent   *Agent
 	slice   cloud.Slice
 	reports []cloud.PortReport
@@ -93,20 +123,22 @@ func newLab(t *testing.T, prefix string) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{T: t, f: f, proxy: &proxy{held: map[string]*http.Server{}, item: map[string]daemon.Item{}}, slice: cloud.NewSlice()}
+	l := &lab{T: t, f: f, proxy: newProxy(), adverts: newProxy(), slice: cloud.NewSlice()}
 	l.agent = l.newAgent()
 	t.Cleanup(l.tearDown)
 	return l
 }
 
 func (l *lab) newAgent() *Agent {
-	return New(Config{}, l.f, l.proxy, func(r cloud.Report) { l.reports = append(l.reports, *r.Port) }, slog.New(slog.DiscardHandler))
+	return New(Config{}, l.f, Workers{Proxy: l.proxy, Advertiser: l.adverts}, func(r cloud.Report) { l.reports = append(l.reports, *r.Port) }, slog.New(slog.DiscardHandler))
 }
 
 func (l *lab) tearDown() {
 	l.agent.tell.Wait()
-	for _, s := range l.proxy.held {
-		s.Close()
+	for _, p := range []*proxy{l.proxy, l.adverts} {
+		for _, s := range p.held {
+			s.Close()
+		}
 	}
 	names, err := l.f.Namespaces()
 	l.must(err)

@@ -13,11 +13,8 @@ func (d *draft) portDocument(p *cloud.Port) api.Document {
 	if !strings.HasPrefix(p.DeviceOwner, "network:") {
 		groups = append(groups, defaultGroup(p.ProjectID))
 	}
-	status, vif := "DOWN", "unbound"
+	vif := "unbound"
 	details := api.Document{}
-	if p.Up {
-		status = "ACTIVE"
-	}
 	if p.Host != "" {
 		vif = "bridge"
 		details = api.Document{{Name: "connectivity", Value: "l2"}, {Name: "port_filter", Value: true}}
@@ -25,14 +22,21 @@ func (d *draft) portDocument(p *cloud.Port) api.Document {
 	doc := api.Document{
 		{Name: "id", Value: p.PortID}, {Name: "name", Value: p.Name}, {Name: "network_id", Value: p.NetworkID},
 		{Name: "tenant_id", Value: p.ProjectID}, {Name: "mac_address", Value: p.MAC}, {Name: "admin_state_up", Value: !p.AdminDown},
-		{Name: "status", Value: status}, {Name: "device_id", Value: p.DeviceID}, {Name: "device_owner", Value: p.DeviceOwner},
+		{Name: "status", Value: portStatus(p)}, {Name: "device_id", Value: p.DeviceID}, {Name: "device_owner", Value: p.DeviceOwner},
 		{Name: "fixed_ips", Value: append([]cloud.FixedIP{}, p.FixedIPs...)}, {Name: "allowed_address_pairs", Value: []string{}},
-		{Name: "extra_dhcp_opts", Value: []string{}}, {Name: "security_groups", Value: groups}, {Name: "description", Value: p.Description},
+		{Name: "extra_dhcp_opts", Value: append([]cloud.DHCPOption{}, p.DHCPOptions...)}, {Name: "security_groups", Value: groups}, {Name: "description", Value: p.Description},
 		{Name: "binding:vnic_type", Value: "normal"}, {Name: "binding:profile", Value: api.Document{}},
 		{Name: "binding:host_id", Value: p.Host}, {Name: "binding:vif_type", Value: vif}, {Name: "binding:vif_details", Value: details},
 		{Name: "port_security_enabled", Value: !strings.HasPrefix(p.DeviceOwner, "network:")},
 	}
 	return append(doc, stamps(&p.Meta, p.RevisionNumber, p.ProjectID)...)
+}
+
+func portStatus(p *cloud.Port) string {
+	if p.Up {
+		return "ACTIVE"
+	}
+	return "DOWN"
 }
 
 // seesPort: a network's owner sees all of its ports.
@@ -185,6 +189,7 @@ func (d *draft) changePort(c cloud.Caller, id cloud.PortID, form *portForm) erro
 			return err
 		}
 		d.touch(d.Networks[p.NetworkID])
+		d.unfloat(old, p.FixedIPs)
 	}
 	d.putPort(&p)
 	return nil
@@ -201,17 +206,30 @@ func (d *draft) steady(p *cloud.Port) []cloud.FixedIP {
 	return ips
 }
 
+// serves reports whether a port belongs to something that looks after it.
+func (d *draft) serves(p *cloud.Port) bool {
+	switch p.DeviceOwner {
+	case cloud.OwnerDHCP:
+		return true
+	case cloud.OwnerRouterInterface, cloud.OwnerRouterGateway:
+		return d.Routers[cloud.RouterID(p.DeviceID)] != nil
+	case cloud.OwnerFloatingIP:
+		return d.FloatingIPs[cloud.FloatingID(p.DeviceID)] != nil
+	}
+	return false
+}
+
 func (r *Role) deletePort(req *api.Request) (api.Response, error) {
 	err := r.change(req.Context(), func(d *draft) error {
 		p, err := d.port(req.Caller, cloud.PortID(req.PathValue("id")))
 		if err != nil {
 			return err
 		}
-		if p.DeviceOwner == cloud.OwnerDHCP || (p.DeviceOwner == cloud.OwnerRouterInterface && d.Routers[cloud.RouterID(p.DeviceID)] != nil) {
+		if d.serves(p) {
 			return fault(cloud.Conflict, "ServicePortInUse",
 				"Port %s cannot be deleted directly via the port API: has device owner %s.", p.PortID, p.DeviceOwner)
 		}
-		d.remove = append(d.remove, p)
+		d.removePort(p)
 		return nil
 	})
 	if err != nil {

@@ -21,6 +21,7 @@ type portForm struct {
 	hasOwner  bool
 	host      string
 	hasHost   bool
+	options   []dhcpChange
 }
 
 // readPort reads a port of project owner.
@@ -44,9 +45,10 @@ func readPort(req *api.Request, o *api.Object, owner cloud.ProjectID) (*portForm
 		o.Fail("device_owner", "Owners that begin with network: are set by the service.")
 	}
 	f.readSecurity(o, owner)
+	f.options = readDHCPOptions(o)
 	describe(o, new(string), new(string), new(bool))
 	o.Ignore("tenant_id", "project_id")
-	o.Refuse("allowed_address_pairs", "extra_dhcp_opts", "binding:profile", "dns_name", "dns_domain", "qos_policy_id",
+	o.Refuse("allowed_address_pairs", "binding:profile", "dns_name", "dns_domain", "qos_policy_id",
 		"propagate_uplink_status", "numa_affinity_policy", "device_profile", "tags")
 	o.Enum("binding:vnic_type", "normal")
 	return f, o.Err()
@@ -96,4 +98,5 @@ func (f *portForm) apply(p *cloud.Port) {
 	if f.hasHost {
 		p.Host = f.host
 	}
+	p.DHCPOptions = applyDHCPOptions(p.DHCPOptions, f.options)
 }

@@ -53,7 +53,7 @@ func (r *Role) ReleasePorts(m *cloud.Model, device string, made func(cloud.PortI
 			continue
 		}
 		if made(id) {
-			d.remove = append(d.remove, old)
+			d.removePort(old)
 			continue
 		}
 		p := *old

@@ -25,7 +25,7 @@ func (d *draft) routerDocument(r *cloud.Router) api.Document {
 	}
 	doc := api.Document{
 		{Name: "id", Value: r.RouterID}, {Name: "name", Value: r.Name}, {Name: "tenant_id", Value: r.ProjectID},
-		{Name: "admin_state_up", Value: !r.AdminDown}, {Name: "status", Value: "ACTIVE"}, {Name: "external_gateway_info", Value: nil},
+		{Name: "admin_state_up", Value: !r.AdminDown}, {Name: "status", Value: "ACTIVE"}, {Name: "external_gateway_info", Value: d.gatewayDocument(r)},
 		{Name: "description", Value: r.Description}, {Name: "availability_zones", Value: zones}, {Name: "distributed", Value: false},
 		{Name: "ha", Value: false}, {Name: "availability_zone_hints", Value: []string{}}, {Name: "routes", Value: []string{}},
 		{Name: "flavor_id", Value: nil},
@@ -87,7 +87,7 @@ func (r *Role) answerRouter(req *api.Request, id cloud.RouterID, status int) (ap
 // readRouter sets what a request says of a router.
 func readRouter(o *api.Object, r *cloud.Router) error {
 	describe(o, &r.Name, &r.Description, &r.AdminDown)
-	o.Refuse("external_gateway_info", "routes", "distributed", "ha", "flavor_id", "availability_zone_hints")
+	o.Refuse("routes", "distributed", "ha", "flavor_id", "availability_zone_hints")
 	o.Ignore("tenant_id", "project_id")
 	return o.Err()
 }
@@ -101,13 +101,14 @@ func (r *Role) createRouter(req *api.Request) (api.Response, error) {
 	if router.ProjectID, err = project(req, o); err != nil {
 		return api.Response{}, err
 	}
-	if err := readRouter(o, router); err != nil {
+	gateway, err := readGateway(req, o)
+	if err == nil {
+		err = readRouter(o, router)
+	}
+	if err != nil {
 		return api.Response{}, err
 	}
-	err = r.change(req.Context(), func(d *draft) error {
-		d.putRouter(router)
-		return nil
-	})
+	err = r.change(req.Context(), func(d *draft) error { return d.setGateway(req.Caller, d.putRouter(router), gateway) })
 	if err != nil {
 		return api.Response{}, err
 	}
@@ -119,13 +120,21 @@ func (r *Role) updateRouter(req *api.Request) (api.Response, error) {
 	if err != nil {
 		return api.Response{}, err
 	}
+	gateway, err := readGateway(req, o)
+	if err != nil {
+		return api.Response{}, err
+	}
 	id := cloud.RouterID(req.PathValue("id"))
 	err = r.change(req.Context(), func(d *draft) error {
 		router, err := d.router(req.Caller, id)
 		if err != nil {
 			return err
 		}
-		return readRouter(o, d.putRouter(router))
+		router = d.putRouter(router)
+		if err := readRouter(o, router); err != nil {
+			return err
+		}
+		return d.setGateway(req.Caller, router, gateway)
 	})
 	if err != nil {
 		return api.Response{}, err
@@ -143,6 +152,9 @@ func (r *Role) deleteRouter(req *api.Request) (api.Response, error) {
 			return fault(cloud.Conflict, "RouterInUse", "Router %s still has ports", router.RouterID)
 		}
 		d.remove = append(d.remove, router)
+		if p := d.Ports[router.GatewayPort]; p != nil {
+			d.remove = append(d.remove, p)
+		}
 		return nil
 	})
 	if err != nil {

@@ -179,6 +179,11 @@ func (r *Role) removeInterface(req *api.Request) (api.Response, error) {
 			return err
 		}
 		a.port = p
+		if d.floatingOn(a.router.RouterID, a.subnets) {
+			return fault(cloud.Conflict, "RouterInterfaceInUseByFloatingIP",
+				"Router interface for subnet %s on router %s cannot be deleted, as it is required by one or more floating IPs.",
+				a.subnets[0], a.router.RouterID)
+		}
 		rest := slices.DeleteFunc(slices.Clone(p.FixedIPs), func(ip cloud.FixedIP) bool { return slices.Contains(a.subnets, ip.SubnetID) })
 		d.touch(d.Networks[p.NetworkID])
 		if len(rest) == 0 {

@@ -16,7 +16,7 @@ func versions(r *api.Request) (api.Response, error) {
 
 func resources(r *api.Request) (api.Response, error) {
 	var list []any
-	for _, n := range [...][2]string{{"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"}, {"router", "routers"},
+	for _, n := range [...][2]string{{"network", "networks"}, {"subnet", "subnets"}, {"port", "ports"}, {"router", "routers"}, {"floatingip", "floatingips"},
 		{"security-group", "security-groups"}, {"extension", "extensions"}} {
 		list = append(list, api.Document{{Name: "links", Value: link(r, "/v2.0/"+n[1])}, {Name: "name", Value: n[0]}, {Name: "collection", Value: n[1]}})
 	}
@@ -28,8 +28,11 @@ func extensions() []api.Document {
 	list := [...][3]string{
 		{"availability_zone", "Availability Zone", "Availability zone support."},
 		{"binding", "Port Binding", "Expose port bindings of a virtual port to external application"},
+		{"ext-gw-mode", "Neutron L3 Configurable external gateway mode", "Extension of the router abstraction for specifying whether SNAT should occur on the external gateway"},
 		{"external-net", "Neutron external network", "Adds external network attribute to network resource."},
+		{"extra_dhcp_opt", "Neutron Extra DHCP options", "Extra options configuration for DHCP. For example PXE boot options to DHCP clients can be specified (e.g. tftp-server, server-ip-address, bootfile-name)"},
 		{"filter-validation", "Filter parameters validation", "Provides validation on filter parameters."},
+		{"fip-port-details", "Floating IP Port Details Extension", "Add port_details attribute to Floating IP resource"},
 		{"net-mtu", "Network MTU", "Provides MTU attribute for a network resource."},
 		{"net-mtu-writable", "Network MTU (writable)", "Provides a writable MTU attribute for a network resource."},
 		{"network_availability_zone", "Network Availability Zone", "Availability zone support for network."},

@@ -21,7 +21,7 @@ func (p *planner) network(id cloud.NetworkID) {
 	for _, s := range p.model.SubnetsOf(id) {
 		d.Subnets = append(d.Subnets, cloud.DesiredSubnet{
 			ID: s.SubnetID, CIDR: s.CIDR, Gateway: s.Gateway, DHCP: s.DHCP, DNS: s.DNS,
-			HostRoutes: s.HostRoutes, Router: routerAddr(s, ports),
+			HostRoutes: s.HostRoutes, Router: routerAddr(s, ports), RAMode: s.IPv6RAMode, AddrMode: s.IPv6AddrMode,
 		})
 	}
 	for _, port := range ports {
@@ -31,7 +31,7 @@ func (p *planner) network(id cloud.NetworkID) {
 			}
 			continue
 		}
-		h := cloud.Host{PortID: port.PortID, MAC: port.MAC}
+		h := cloud.Host{PortID: port.PortID, MAC: port.MAC, Options: port.DHCPOptions}
 		for _, ip := range port.FixedIPs {
 			h.Addrs = append(h.Addrs, ip.Addr)
 		}

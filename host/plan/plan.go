@@ -34,6 +34,7 @@ type planner struct {
 	model *cloud.Model
 	node  *cloud.Node
 	slice cloud.Slice
+	float map[cloud.RouterID][]cloud.DesiredFloating // nil until asked for
 }
 
 // server adds an instance, its ports and their networks.
@@ -60,7 +61,7 @@ func (p *planner) served(port *cloud.Port) {
 	}
 	switch port.DeviceOwner {
 	case cloud.OwnerDHCP:
-	case cloud.OwnerRouterInterface:
+	case cloud.OwnerRouterInterface, cloud.OwnerRouterGateway:
 		p.router(cloud.RouterID(port.DeviceID))
 	default:
 		return
@@ -78,11 +79,28 @@ func (p *planner) router(id cloud.RouterID) {
 	}
 	d := cloud.DesiredRouter{ID: r.RouterID, ProjectID: r.ProjectID}
 	for _, port := range p.model.PortsOf(string(id)) {
-		if port.DeviceOwner == cloud.OwnerRouterInterface && port.Host == p.node.Name {
+		switch {
+		case port.Host != p.node.Name:
+		case port.DeviceOwner == cloud.OwnerRouterInterface:
 			d.Ports = append(d.Ports, port.PortID)
+		case port.PortID == r.GatewayPort:
+			d.Gateway, d.SNAT, d.Floating = port.PortID, !r.NoSNAT, p.floating(id)
 		}
 	}
 	p.slice.Routers[id] = d
+}
+
+// floating are the addresses that a router translates, in their order.
+func (p *planner) floating(id cloud.RouterID) []cloud.DesiredFloating {
+	if p.float == nil {
+		p.float = map[cloud.RouterID][]cloud.DesiredFloating{}
+		for _, f := range cloud.Sorted(p.model.FloatingIPs) {
+			if f.PortID != "" {
+				p.float[f.RouterID] = append(p.float[f.RouterID], cloud.DesiredFloating{Addr: f.Addr, Fixed: f.FixedAddr})
+			}
+		}
+	}
+	return p.float[id]
 }
 
 func (p *planner) port(port *cloud.Port, local bool) {

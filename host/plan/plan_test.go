@@ -97,3 +97,36 @@ func TestSubnetWithoutRouterIsIsolated(t *testing.T) {
 		t.Errorf("a detached router is still planned: %+v %+v", s.Networks["n"], s.Routers)
 	}
 }
+
+// A gateway brings its external network; floating addresses come with it.
+func TestGatewayIsPlanned(t *testing.T) {
+	m := world()
+	addr := netip.MustParseAddr
+	for _, r := range []cloud.Record{
+		&cloud.Network{NetworkID: "e", MTU: 1500, External: true},
+		&cloud.Subnet{SubnetID: "es", NetworkID: "e", CIDR: netip.MustParsePrefix("203.0.113.0/24"), Gateway: addr("203.0.113.1")},
+		&cloud.Port{PortID: "gw", NetworkID: "e", DeviceOwner: cloud.OwnerRouterGateway, DeviceID: "r", Host: "n1", MAC: "fa:16:3e:00:00:03",
+			FixedIPs: []cloud.FixedIP{{SubnetID: "es", Addr: addr("203.0.113.10")}}},
+		&cloud.Router{RouterID: "r", ProjectID: "p", GatewayPort: "gw"},
+		&cloud.FloatingIP{FloatingID: "f", NetworkID: "e", Addr: addr("203.0.113.20"), PortID: "a", FixedAddr: addr("17.17.17.10"), RouterID: "r"},
+		&cloud.FloatingIP{FloatingID: "g", NetworkID: "e", Addr: addr("203.0.113.21")},
+	} {
+		m.Apply(cloud.Change{Record: r})
+	}
+	s := For(m, "n1")
+	want := cloud.DesiredRouter{ID: "r", ProjectID: "p", Ports: []cloud.PortID{"leg"}, Gateway: "gw", SNAT: true,
+		Floating: []cloud.DesiredFloating{{Addr: addr("203.0.113.20"), Fixed: addr("17.17.17.10")}}}
+	if diff := cmp.Diff(want, s.Routers["r"], equal); diff != "" {
+		t.Error(diff)
+	}
+	if s.Networks["e"].MTU != 1500 || !s.Ports["gw"].Local {
+		t.Errorf("the external network is not there: %+v, %+v", s.Networks["e"], s.Ports["gw"])
+	}
+	if f := m.FloatingIPsOf("a"); len(f) != 1 || f[0].FloatingID != "f" || len(m.FloatingIPsOf("b")) != 0 {
+		t.Errorf("of the port: %v", f)
+	}
+	m.Apply(cloud.Change{Record: m.FloatingIPs["f"], Deleted: true})
+	if s := For(m, "n1"); len(s.Routers["r"].Floating) != 0 || len(m.FloatingIPsOf("a")) != 0 {
+		t.Errorf("after it went: %+v", s.Routers["r"])
+	}
+}

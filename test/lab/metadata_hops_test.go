@@ -123,6 +123,7 @@ func hopModel() *cloud.Model {
 
 func startHops(t testing.TB) *hops { return startHopsFor(t, hopModel(), metadataagent.Limits{}) }
 
+// startHopsFor serves the instances of a model.
 func startHopsFor(t testing.TB, m *cloud.Model, limits metadataagent.Limits) *hops {
 	t.Helper()
 	h := &hops{}

@@ -57,7 +57,8 @@ var may = map[string][]string{
 	"host/metadataagent": {"host/cloud", "base/daemon", "base/netns"},
 	"host/nsproxy":       {"host/cloud", "base/daemon", "base/netns"},
 	"host/fabric":        {"host/cloud", "base/netdev", "base/nft", "base/netns"},
-	"host/dhcpagent":     {"host/cloud", "host/fabric", anyRoom("base")},
+	"host/dns":           {"base/daemon"},
+	"host/dhcpagent":     {"host/cloud", "host/fabric", "host/dns", anyRoom("base")},
 	"host/l3agent":       {"host/cloud", "host/fabric", anyRoom("base")},
 	"host/computeagent":  {"host/cloud", "host/fabric", "host/configdrive", anyRoom("base")},
 	"host/container":     {"host/cloud", anyRoom("base")},
@@ -86,6 +87,7 @@ var may = map[string][]string{
 	"test/drivebench": {"*"},
 	"test/vm":         {"*"},
 	"test/pathbench":  {"*"},
+	"test/dhcpbench":  {"*"},
 	"test/guest":      {},
 	"test/report":     {},
 }

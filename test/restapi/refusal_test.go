@@ -125,7 +125,7 @@ func TestRefusals(t *testing.T) {
 		{neutron, "PUT", "/v2.0/routers/" + x.router + "/add_router_interface", object{}, 400, "Bad router request: Either subnet_id or port_id must be specified."},
 		{neutron, "PUT", "/v2.0/routers/" + x.router + "/add_router_interface", object{"subnet_id": unknown}, 404, "SubnetNotFound"},
 		{neutron, "PUT", "/v2.0/routers/" + x.router + "/remove_router_interface", object{"subnet_id": x.subnet}, 404, "RouterInterfaceNotFoundForSubnet"},
-		{neutron, "PUT", "/v2.0/routers/" + x.router, object{"router": object{"external_gateway_info": object{"network_id": x.network}}}, 400, "not supported"},
+		{neutron, "PUT", "/v2.0/routers/" + x.router, object{"router": object{"external_gateway_info": object{"network_id": x.network}}}, 400, "is not an external network"},
 		{neutron, "GET", "/v2.0/nosuch", nil, 404, "NeutronError"},
 
 		{glance, "GET", "/v2/images/x-img", nil, 404, `"title":"Not Found"`},
