@@ -79,6 +79,7 @@ func TestNodeReadsItsOwnSliceOnly(t *testing.T) {
 	}
 	at := fmt.Sprintf("127.0.0.1:%d", port+6)
 	checkAgentsEndAlone(t, dir, at)
+	checkStoreAway(t, dir, at)
 	t.Cleanup(takeDown) // before what was started since is waited for
 	compute, network := slice(t, filepath.Join(dir, "node", "identity-compute"), at), slice(t, filepath.Join(dir, "node", "identity-network"), at)
 	metadata := slice(t, filepath.Join(dir, "agent-metadata", "identity-metadata"), at)
@@ -166,6 +167,46 @@ func checkAgentsEndAlone(t *testing.T, dir, at string) {
 	}
 	if after := pids(t, driver, ids); !slices.Equal(before, after) {
 		t.Errorf("first processes %v before, %v after", before, after)
+	}
+}
+
+// checkStoreAway: without the store metadata is answered on, and a password is
+// refused for the time being; with it again the password is kept, once.
+func checkStoreAway(t *testing.T, dir, at string) {
+	t.Helper()
+	driver := container.New(container.Config{Dir: filepath.Join(dir, "node", "instances")})
+	ids, err := driver.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int // of an instance that reaches its metadata
+	for _, p := range pids(t, driver, ids) {
+		if out, err := metadataRequest(p, "/openstack").CombinedOutput(); err == nil && strings.HasPrefix(string(out), "HTTP/1.0 200") {
+			pid = p
+		}
+	}
+	post := func() string { return exchange(t, pid, "POST /openstack/latest/password HTTP/1.0\r\nContent-Length: 6\r\n\r\nsecret") }
+	get := func(path string) string { return exchange(t, pid, "GET "+path+" HTTP/1.0\r\n\r\n") }
+	end(t, filepath.Join(dir, "store", "lock"))
+	if got := get("/openstack/latest/meta_data.json"); !strings.HasPrefix(got, "HTTP/1.0 200") {
+		t.Errorf("metadata without the store: %s", got)
+	}
+	if got := post(); !strings.HasPrefix(got, "HTTP/1.0 503") || !strings.Contains(got, "Retry-After:") {
+		t.Errorf("a password without the store: %s", got)
+	}
+	startAs(t, 61902, "imprint serve store is up", "serve", "store", "--state-dir", filepath.Join(dir, "store"), "--config", filepath.Join(dir, "imprint.yaml"), "--api", "https://"+at)
+	limit := time.Now().Add(30 * time.Second)
+	got := post()
+	for ; strings.HasPrefix(got, "HTTP/1.0 503") && time.Now().Before(limit); got = post() {
+	}
+	if !strings.HasPrefix(got, "HTTP/1.0 200") {
+		t.Errorf("a password with the store again: %s", got)
+	}
+	if got := get("/openstack/latest/password"); !strings.HasSuffix(got, "secret") {
+		t.Errorf("the password: %s", got)
+	}
+	if got := post(); !strings.HasPrefix(got, "HTTP/1.0 409") {
+		t.Errorf("a second password: %s", got)
 	}
 }
 

@@ -112,17 +112,28 @@ func (u *tenant) active(server string) {
 // answer's head and body.
 func ask(t *testing.T, pid int, path string) string {
 	t.Helper()
-	out, err := metadataRequest(pid, path).CombinedOutput()
-	if err != nil {
-		t.Errorf("request from the instance: %v: %s", err, out)
-	}
-	return string(out)
+	return exchange(t, pid, "GET "+path+" HTTP/1.0\r\n\r\n")
 }
 
 // metadataRequest asks for path from the network of a process.
 func metadataRequest(pid int, path string) *exec.Cmd {
-	const script = `exec 3<>/dev/tcp/169.254.169.254/80; printf 'GET %s HTTP/1.0\r\n\r\n' "$0" >&3; cat <&3`
-	return exec.Command("nsenter", "--target", strconv.Itoa(pid), "--net", "--", "timeout", "10", "bash", "-c", script, path)
+	return metadataExchange(pid, "GET "+path+" HTTP/1.0\r\n\r\n")
+}
+
+// metadataExchange sends a request from the network of a process.
+func metadataExchange(pid int, request string) *exec.Cmd {
+	const script = `exec 3<>/dev/tcp/169.254.169.254/80; printf %s "$0" >&3; cat <&3`
+	return exec.Command("nsenter", "--target", strconv.Itoa(pid), "--net", "--", "timeout", "20", "bash", "-c", script, request)
+}
+
+// exchange is metadataExchange to its end.
+func exchange(t *testing.T, pid int, request string) string {
+	t.Helper()
+	out, err := metadataExchange(pid, request).CombinedOutput()
+	if err != nil {
+		t.Errorf("request from the instance: %v: %s", err, out)
+	}
+	return string(out)
 }
 
 // TestKilledUpGoesOn: imprint up is killed. The instance runs on, the proxy says

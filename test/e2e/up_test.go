@@ -31,7 +31,16 @@ func up(t *testing.T, args ...string) *running {
 // start starts a command that stays and waits until its log has ready.
 func start(t *testing.T, ready string, args ...string) *running {
 	t.Helper()
+	return startAs(t, 0, ready, args...)
+}
+
+// startAs is start as another user.
+func startAs(t *testing.T, uid uint32, ready string, args ...string) *running {
+	t.Helper()
 	cmd := exec.Command(filepath.Join(programs, "imprint"), args...)
+	if uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
