@@ -7,6 +7,9 @@ STATICCHECK_FLAGS =
 # Rooms with goroutines that share state: tested with the race detector too.
 RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host/metadataagent \
        ./host/nsproxy ./host/enroll ./host/blob ./host/computeagent ./host/dhcpagent ./host/l3agent ./host/api/... ./host/compute ./host/identity ./guest/datasource ./host/neutron ./host/dns
+# Readers of volumes and disks that anyone may have made: fuzzed in every test run.
+FUZZED = ./base/iso9660/FuzzOpen ./base/iso9660/FuzzWrite ./base/vfat/FuzzOpen ./base/vfat/FuzzNames \
+         ./base/partition/FuzzRead ./host/configdrive/FuzzVerify
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
@@ -40,6 +43,7 @@ test: test-packages build
 	$(GO) vet ./...
 	$(GO) tool staticcheck $(STATICCHECK_FLAGS) ./...
 	@{ $(GO) test -json -shuffle=on -timeout 10m $$($(GO) list ./... | grep -v /test/e2e); \
+	   for f in $(FUZZED); do $(GO) test -json -run '^$$' -fuzz "^$${f##*/}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $${f%/*}; done; \
 	   CGO_ENABLED=1 $(GO) test -json -race -timeout 10m $(RACE); \
 	   $(GO) test -json -timeout 12m ./test/e2e; } | bin/report
 
