@@ -30,7 +30,7 @@ func login(ctx context.Context, c credentials) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log in at %s: %w", c.AuthURL, err)
 	}
-	provider.HTTPClient = http.Client{Timeout: 60 * time.Second, Transport: patient{&http.Transport{Proxy: nil}}}
+	provider.HTTPClient = http.Client{Timeout: 60 * time.Second, Transport: patient{&http.Transport{Proxy: nil, DisableKeepAlives: true}}}
 	err = openstack.Authenticate(ctx, provider, gophercloud.AuthOptions{
 		IdentityEndpoint: c.AuthURL, Username: c.User, Password: c.Password,
 		TenantName: c.Project, DomainName: "Default", AllowReauth: true,
@@ -54,7 +54,8 @@ func login(ctx context.Context, c credentials) (*client, error) {
 
 // patient is a transport that waits for a service that is just being started
 // again, as far as a request can be repeated: one that did not reach it, and
-// one that changes nothing.
+// one that changes nothing. Connections are not kept: a request on one whose
+// service has been killed could have reached it or not.
 type patient struct{ http.RoundTripper }
 
 // Bounds of the patience.

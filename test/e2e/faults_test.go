@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -29,11 +31,22 @@ func TestFaults(t *testing.T) {
 					t.Parallel()
 					conf := configuration(t, fmt.Sprintf("f%d-", first), first, apartPorts(first))
 					args := append([]string{"demo", "--kill", fault, "--state-dir", openDir(t), "--config", conf}, form.args...)
-					if out, status := imprint(t, 5*time.Minute, args...); status != 0 {
+					if out, status := imprintIn(t, ownPrograms(t), 5*time.Minute, args...); status != 0 {
 						t.Errorf("exit status %d\n%s", status, out)
 					}
 				})
 			}
 		}
 	}
+}
+
+// ownPrograms copies the programs: a demo takes every process of its program
+// for its own.
+func ownPrograms(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("cp", filepath.Join(programs, "imprint"), filepath.Join(programs, "imprint-guest"), dir).CombinedOutput(); err != nil {
+		t.Fatalf("copy the programs: %v: %s", err, out)
+	}
+	return dir
 }

@@ -51,6 +51,12 @@ func needRoot(t *testing.T) {
 // over is killed.
 func imprint(t *testing.T, limit time.Duration, args ...string) (output string, status int) {
 	t.Helper()
+	return imprintIn(t, programs, limit, args...)
+}
+
+// imprintIn is imprint with the programs of a directory.
+func imprintIn(t *testing.T, programs string, limit time.Duration, args ...string) (output string, status int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, "imprint"), args...)
