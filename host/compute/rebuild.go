@@ -17,7 +17,7 @@ type rebuildForm struct {
 
 // readRebuild reads the field "rebuild". What create does not do is refused
 // here too, a password among it. nova: api/openstack/compute/schemas/servers.py
-// rebuild, 26.0.0.
+// rebuild, 26.2.2.
 func readRebuild(req *api.Request, root *api.Object) (*rebuildForm, error) {
 	o, v := root.Object("rebuild"), req.Version
 	given := func(name string) bool { return o.Has(name) || o.Null(name) }
@@ -42,7 +42,7 @@ func readRebuild(req *api.Request, root *api.Object) (*rebuildForm, error) {
 
 // apply makes of s the server that was asked for. Its hostname, flavor, NICs and
 // the password that the old guest set stay; injected files are those of the
-// request alone. nova: compute/api.py rebuild, 26.0.0.
+// request alone. nova: compute/api.py rebuild, 26.2.2.
 func (f *rebuildForm) apply(m *cloud.Model, c cloud.Caller, s *cloud.Server) error {
 	st := stateOf(s)
 	switch {
@@ -131,7 +131,7 @@ func (r *Role) rebuildable(req *api.Request, f *rebuildForm) (err error) {
 }
 
 // rebuilt is the answer to a rebuild. As with create, there is no adminPass in
-// it. nova: api/openstack/compute/servers.py _action_rebuild, 26.0.0.
+// it. nova: api/openstack/compute/servers.py _action_rebuild, 26.2.2.
 func (r *Role) rebuilt(req *api.Request) (api.Response, error) {
 	v, err := r.seen(req)
 	if err != nil {

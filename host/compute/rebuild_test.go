@@ -45,10 +45,15 @@ func (r *rebuilt) at(version string) *apitest.Client {
 	return r.old.With("X-OpenStack-Nova-API-Version", version)
 }
 
+// report tells how the node's instance is; one that is down never started.
 func (r *rebuilt) report(state cloud.InstanceState, rebuild int64) {
 	r.t.Helper()
+	since := time.Unix(1000+rebuild, 0)
+	if state == cloud.InstanceStopped {
+		since = time.Time{}
+	}
 	err := r.role.OnReport(r.t.Context(), "node1", cloud.Report{Instance: &cloud.InstanceReport{
-		ID: cloud.ServerID(r.id), State: state, RebuildGeneration: rebuild, StartedAt: time.Unix(1000+rebuild, 0)}})
+		ID: cloud.ServerID(r.id), State: state, RebuildGeneration: rebuild, StartedAt: since}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -204,10 +209,25 @@ func TestRebuildUntilItIsReported(t *testing.T) {
 	if got := status(); got != "ACTIVE" || !r.server().LaunchedAt.Equal(time.Unix(1001, 0)) {
 		t.Errorf("%s, launched %v", got, r.server().LaunchedAt)
 	}
+	r.report(cloud.InstanceStopped, 1)
 	r.ask("2.1", nil).Want(202)
-	r.report(cloud.InstanceError, 2)
+	r.report(cloud.InstanceStopped, 2)
+	if got := status(); got != "SHUTOFF" || !r.server().LaunchedAt.Equal(time.Unix(1001, 0)) {
+		t.Errorf("down: %s, launched %v", got, r.server().LaunchedAt)
+	}
+	r.ask("2.1", nil).Want(202)
+	r.report(cloud.InstanceError, 3)
 	if got := status(); got != "ERROR" {
 		t.Errorf("failed: %s", got)
+	}
+	// By now the node gives every server a config drive.
+	var node cloud.Node
+	r.store.View(func(m *cloud.Model) { node = *m.Nodes["node1"] })
+	node.ForceConfigDrive = true
+	r.store.Seed(&node)
+	r.ask("2.1", nil).Want(202)
+	if !r.server().ConfigDrive {
+		t.Error("the node's config drive is not there")
 	}
 }
 

@@ -70,13 +70,15 @@ func TestRebuildOfOneThatIsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, a, end := guests(t)
 		defer end()
-		a.Apply(slice(instance("a", withDrive("one"), off)))
+		a.Apply(slice(instance("a", withDrive("one"), rebooted(1, "HARD"))))
 		n.did()
-		a.Apply(slice(instance("a", withDrive("two"), refreshed(1), rebuilt(1), off)))
-		n.expect("it stays off", "stop a within 20s", "destroy a", "tell a is stopped, reboot 0, rebuild 1")
-		a.Apply(slice(instance("a", withDrive("two"), refreshed(1), rebuilt(1), rebooted(1, "HARD"))))
+		a.Apply(slice(instance("a", withDrive("one"), rebooted(1, "HARD"), off)))
+		n.did()
+		a.Apply(slice(instance("a", withDrive("two"), refreshed(1), rebuilt(1), rebooted(1, "HARD"), off)))
+		n.expect("it stays off", "stop a within 20s", "destroy a", "tell a is stopped, reboot 1, rebuild 1")
+		a.Apply(slice(instance("a", withDrive("two"), refreshed(1), rebuilt(1), rebooted(2, "HARD"))))
 		n.expect("on", "start a on host", "its drive tells two", "first boot",
-			"plug p-a as eth0, mtu 1450", "tell p-a is up: true", "tell a is active, reboot 1, rebuild 1")
+			"plug p-a as eth0, mtu 1450", "tell p-a is up: true", "tell a is active, reboot 2, rebuild 1")
 	})
 }
 
@@ -88,9 +90,13 @@ func TestRebuildWaitsForItsDocuments(t *testing.T) {
 		defer end()
 		a.Apply(slice(instance("a", withDrive(""), refreshed(1), rebuilt(1))))
 		n.expect("no documents yet", "stop a within 20s", "destroy a", "unplug p-a", "tell p-a is up: false")
-		a.Apply(slice(instance("a", withDrive("two"), refreshed(1), rebuilt(1))))
+		time.Sleep(driveWait)
+		n.expect("overdue", "tell a is error, reboot 0, rebuild 1: the documents of the config drive did not reach the node")
+		a.Apply(slice(instance("a", withDrive(""), refreshed(2), rebuilt(2))))
+		n.expect("asked again, it waits again", "stop a within 20s", "destroy a")
+		a.Apply(slice(instance("a", withDrive("two"), refreshed(2), rebuilt(2))))
 		n.expect("documents", "start a on host", "its drive tells two", "first boot",
-			"plug p-a as eth0, mtu 1450", "tell p-a is up: true", "tell a is active, reboot 0, rebuild 1")
+			"plug p-a as eth0, mtu 1450", "tell p-a is up: true", "tell a is active, reboot 0, rebuild 2")
 	})
 }
 
@@ -161,6 +167,9 @@ func TestRebuildCutOff(t *testing.T) {
 					t.Errorf("%s, to be %s: it is %s after\n%s", name, power, now, log)
 				}
 				if power == cloud.PowerOff {
+					if n.plugged["p-a"] && name != "removal noted" { // which unplugs first
+						t.Errorf("%s: the port is left", name)
+					}
 					d.Power = cloud.PowerOn
 					a.Apply(slice(d))
 					log += "\n" + n.did()

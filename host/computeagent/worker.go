@@ -217,7 +217,7 @@ func (w *worker) remove(ctx context.Context, m memory) error {
 // be off. It can be cut off anywhere: until the removal is noted it is done
 // again, afterwards the start goes on. One that is to be off is not booted in
 // between as Nova does it (nova: compute/manager.py _do_rebuild_instance,
-// 26.0.0): its first boot is the next.
+// 26.2.2): its first boot is the next.
 func (w *worker) rebuild(ctx context.Context, d cloud.DesiredInstance, m memory, plugs []plug) error {
 	if err := w.halt(ctx, "SOFT"); err != nil {
 		return err
