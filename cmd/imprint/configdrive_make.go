@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 func driveMakeCommand() *cobra.Command {
 	var o volumeFlags
 	var output string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "make DIR|INSTANCE.json -o FILE",
 		Short: "make a config drive of a directory, or of an instance's description",
@@ -19,7 +21,7 @@ func driveMakeCommand() *cobra.Command {
 			"  imprint configdrive make drive/ -o disk.config --format vfat --time 2026-01-01T00:00:00Z\n" +
 			"  imprint configdrive make seed/ -o seed.iso --label cidata    # user-data, meta-data, network-config",
 		Args: exactly(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if output == "" {
 				return &usageError{errors.New("imprint configdrive make: --output is needed")}
 			}
@@ -28,10 +30,22 @@ func driveMakeCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			return m.WriteFile(output)
+			if err := m.WriteFile(output); err != nil || !asJSON {
+				return err
+			}
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(madeReport{output, o.format, o.label, m.Size()})
 		},
 	}
 	o.add(c)
 	c.Flags().StringVarP(&output, "output", "o", "", "the file to be made")
+	c.Flags().BoolVar(&asJSON, "json", false, "say what was made as JSON; without it nothing is printed")
 	return c
+}
+
+// madeReport says what drive was made.
+type madeReport struct {
+	File   string `json:"file"`
+	Format string `json:"format"`
+	Label  string `json:"label"`
+	Size   int64  `json:"size"` // bytes
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 func driveRefreshCommand() *cobra.Command {
 	var stateDir string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "refresh SERVER",
 		Short: "have a server's config drive made anew, with its documents as they are now",
@@ -40,11 +42,17 @@ func driveRefreshCommand() *cobra.Command {
 			if err := refreshDrive(cmd.Context(), cl.compute, id); err != nil {
 				return fmt.Errorf("refresh the config drive of server %s: %w", args[0], err)
 			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
+					Server string `json:"server"` // its id
+				}{id})
+			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: its node makes the config drive anew; the instance sees it at its next boot\n", args[0])
 			return err
 		},
 	}
 	stateDirFlag(c, &stateDir)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the id of the server as JSON")
 	return c
 }
 

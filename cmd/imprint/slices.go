@@ -83,8 +83,9 @@ func (p planSource) join(ctx context.Context, peer feed.Peer) {
 }
 
 // drives puts the documents of config drives into a node's slices. What the
-// index does not know yet stays out: its next change brings it. A drive is asked
-// to be made anew when the documents that the request found are there.
+// index does not know yet stays out: its next change brings it. So do documents
+// that are older than the last request to make the drive anew: no instance is
+// rebuilt with those of before.
 type drives struct {
 	index documents
 	last  map[cloud.ServerID]drive // of the slice before
@@ -102,8 +103,9 @@ func (d *drives) fill(s cloud.Slice) {
 		if !inst.ConfigDrive {
 			continue
 		}
-		inst.DriveGeneration = min(inst.DriveGeneration, d.index.DriveGeneration(id))
-		s.Instances[id] = inst
+		if d.index.DriveGeneration(id) < inst.DriveGeneration {
+			continue
+		}
 		told, err := d.index.Instance(id)
 		if err != nil {
 			continue

@@ -75,13 +75,13 @@ func TestSlicesBringDrives(t *testing.T) {
 	// A request to make the drive anew waits for the documents that go with it.
 	m.Apply(cloud.Change{Record: &cloud.Server{ServerID: "drive", Host: "one", ConfigDrive: true, DriveGeneration: 1}})
 	nouns.changes <- struct{}{}
-	if got := (<-slices).Instances["drive"].DriveGeneration; got != 0 {
-		t.Errorf("before the index: generation %d", got)
+	if got := (<-slices).Instances["drive"].Drive; got != nil {
+		t.Errorf("before the index: drive of %s", got)
 	}
 	index.drives = map[cloud.ServerID]int64{"drive": 1}
 	index.changes <- struct{}{}
-	if got := (<-slices).Instances["drive"].DriveGeneration; got != 1 {
-		t.Errorf("generation %d", got)
+	if got := (<-slices).Instances["drive"]; got.DriveGeneration != 1 || got.Drive == nil {
+		t.Errorf("generation %d, drive of %s", got.DriveGeneration, got.Drive)
 	}
 
 	index.changes, nouns.changes = make(chan struct{}), make(chan struct{}, 1)

@@ -109,7 +109,8 @@ type Server struct {
 	HostName    string  `json:"hostname"`
 	Description string  `json:"description,omitempty"`
 	ImageID     ImageID `json:"image_id"`
-	// Tree is the image's [TreeProperty] at the time of creation.
+	// Tree is the image's [TreeProperty] at the time of creation, or of the last
+	// rebuild.
 	Tree      string            `json:"tree,omitempty"`
 	Flavor    Flavor            `json:"flavor"`
 	KeyName   string            `json:"key_name,omitempty"`
@@ -147,12 +148,17 @@ type Server struct {
 	// DriveGeneration counts how often the config drive was asked to be made
 	// anew; the node keeps which it did.
 	DriveGeneration int64 `json:"drive_generation,omitempty"`
-	Deleting        bool  `json:"deleting,omitempty"`
+	// RebuildGeneration counts asked-for rebuilds; the node reports which it
+	// did.
+	RebuildGeneration int64 `json:"rebuild_generation,omitempty"`
+	Deleting          bool  `json:"deleting,omitempty"`
 	// What the node reported.
 	State      InstanceState `json:"state"`
 	Fault      string        `json:"fault,omitempty"`
 	DoneReboot int64         `json:"done_reboot,omitempty"`
-	LaunchedAt time.Time     `json:"launched_at"`
+	// DoneRebuild is the last rebuild that was done, or failed.
+	DoneRebuild int64     `json:"done_rebuild,omitempty"`
+	LaunchedAt  time.Time `json:"launched_at"`
 }
 
 // Device is a piece of a server's hardware that its guest is to recognise.

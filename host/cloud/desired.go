@@ -145,6 +145,9 @@ type DesiredInstance struct {
 	// RebootType (SOFT or HARD). The disk is kept.
 	RebootGeneration int64  `json:"reboot_generation"`
 	RebootType       string `json:"reboot_type,omitempty"`
+	// RebuildGeneration higher than the last one done asks to begin again, with
+	// a new disk and a new config drive; Power says how that ends.
+	RebuildGeneration int64 `json:"rebuild_generation,omitempty"`
 	// Deleting asks to stop the instance and remove its folder; the report
 	// [InstanceDeleted] ends it.
 	Deleting bool `json:"deleting,omitempty"`
@@ -176,6 +179,9 @@ type InstanceReport struct {
 	Fault string `json:"fault,omitempty"`
 	// RebootGeneration is the last reboot that was done.
 	RebootGeneration int64 `json:"reboot_generation"`
+	// RebuildGeneration is the last rebuild that was done, with InstanceError
+	// the last that was tried.
+	RebuildGeneration int64 `json:"rebuild_generation,omitempty"`
 	// StartedAt is when the instance last started; zero when it never did.
 	StartedAt time.Time `json:"started_at"`
 }

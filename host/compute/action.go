@@ -33,6 +33,8 @@ func (r *Role) act(req *api.Request) (api.Response, error) {
 		return r.setPower(req, o, "stop", cloud.PowerOff)
 	case "os-getConsoleOutput":
 		return r.consoleOutput(req, o)
+	case "rebuild":
+		return r.rebuild(req, o)
 	case refreshDrive:
 		return r.refreshDrive(req, o)
 	}
@@ -54,7 +56,7 @@ func (r *Role) reboot(req *api.Request, o *api.Object) (api.Response, error) {
 	err := r.changeServer(req, func(_ *cloud.Model, s *cloud.Server) error {
 		st := stateOf(s)
 		switch {
-		case s.Deleting:
+		case s.Deleting || st.task == rebuilding:
 			return wrongState(s, "reboot", "task_state", st.task)
 		case s.Host == "" || st.vm == "building" || (kind == soft && st.vm != "active"):
 			return wrongState(s, "reboot", "vm_state", st.vm)
@@ -80,7 +82,7 @@ func (r *Role) setPower(req *api.Request, o *api.Object, action string, power cl
 		st := stateOf(s)
 		from := map[cloud.Power]string{cloud.PowerOn: "stopped", cloud.PowerOff: "active"}[power]
 		switch {
-		case s.Deleting:
+		case s.Deleting || st.task == rebuilding:
 			return wrongState(s, action, "task_state", st.task)
 		case st.vm != from && !(power == cloud.PowerOff && st.vm == "error" && s.Host != ""):
 			return wrongState(s, action, "vm_state", st.vm)

@@ -86,23 +86,42 @@ func (r *Role) resolve(m *cloud.Model, c cloud.Caller, form *serverForm, s *clou
 	if image == nil || !image.VisibleTo(c) {
 		return cloud.Errorf(cloud.Invalid, "Can not find requested image")
 	}
-	if err := fits(image, f); err != nil {
+	s.Flavor, s.ConfigDrive = *f, form.configDrive
+	if err := useImage(s, image); err != nil {
 		return err
 	}
-	s.Flavor, s.ImageID, s.Tree = *f, image.ImageID, image.Properties[cloud.TreeProperty]
-	// nova: virt/configdrive.py, required_by.
-	s.ConfigDrive = form.configDrive || image.Properties[cloud.DriveProperty] == cloud.DriveMandatory
-	if form.key != "" {
-		k := m.KeyPairs[cloud.KeyPairID(c.UserID, form.key)]
-		if k == nil {
-			return cloud.Errorf(cloud.Invalid, "Invalid key_name provided.")
-		}
-		s.KeyName, s.KeyType, s.PublicKey = k.Name, k.Type, k.PublicKey
+	if err := useKey(m, c, s, form.key); err != nil {
+		return err
 	}
 	if s.SecurityGroups, err = r.groups(c, form.groups); err != nil {
 		return err
 	}
 	return form.place.check(m, c)
+}
+
+// useImage gives s the image if that fits its flavor.
+func useImage(s *cloud.Server, i *cloud.Image) error {
+	if err := fits(i, &s.Flavor); err != nil {
+		return err
+	}
+	s.ImageID, s.Tree = i.ImageID, i.Properties[cloud.TreeProperty]
+	// nova: virt/configdrive.py, required_by.
+	s.ConfigDrive = s.ConfigDrive || i.Properties[cloud.DriveProperty] == cloud.DriveMandatory
+	return nil
+}
+
+// useKey gives s the caller's key pair of that name, or with "" none.
+func useKey(m *cloud.Model, c cloud.Caller, s *cloud.Server, name string) error {
+	if name == "" {
+		s.KeyName, s.KeyType, s.PublicKey = "", "", ""
+		return nil
+	}
+	k := m.KeyPairs[cloud.KeyPairID(c.UserID, name)]
+	if k == nil {
+		return cloud.Errorf(cloud.Invalid, "Invalid key_name provided.")
+	}
+	s.KeyName, s.KeyType, s.PublicKey = k.Name, k.Type, k.PublicKey
+	return nil
 }
 
 func (r *Role) groups(c cloud.Caller, asked []string) ([]string, error) {

@@ -25,9 +25,14 @@ func (noPorts) SecurityGroup(_ cloud.ProjectID, name string) (string, bool) { re
 
 const plainImage, driveImage = "0badcafe-0000-4000-8000-000000000001", "0badcafe-0000-4000-8000-000000000002"
 
-// driveRole is the role with two images, of which one asks for a config drive,
-// and one node.
+// driveRole is a client of the role with two images, of which one asks for a
+// config drive, and one node.
 func driveRole(t *testing.T, force bool) (*apitest.Client, *apitest.Store) {
+	role, store := oneNode(force)
+	return apitest.NewClient(t, role.Handler(), "t").With("X-OpenStack-Nova-API-Version", "2.37"), store
+}
+
+func oneNode(force bool) (*Role, *apitest.Store) {
 	store := apitest.NewStore(time.Now)
 	image := func(id, policy string) *cloud.Image {
 		return &cloud.Image{ImageID: cloud.ImageID(id), Status: "active", Visibility: "public",
@@ -35,8 +40,7 @@ func driveRole(t *testing.T, force bool) (*apitest.Client, *apitest.Store) {
 	}
 	store.Seed(image(plainImage, "optional"), image(driveImage, "mandatory"), &cloud.Flavor{FlavorID: "1", Name: "tiny", VCPUs: 1, RAM: 64},
 		&cloud.Node{Name: "node1", Compute: true, AvailabilityZone: "nova", ForceConfigDrive: force})
-	role := New(Options{Store: store, Blobs: apitest.NewBlobs(), Ports: noPorts{}, Auth: apitest.Callers{"t": {UserID: "u", ProjectID: "p"}}})
-	return apitest.NewClient(t, role.Handler(), "t").With("X-OpenStack-Nova-API-Version", "2.37"), store
+	return New(Options{Store: store, Blobs: apitest.NewBlobs(), Ports: noPorts{}, Auth: apitest.Callers{"t": {UserID: "u", ProjectID: "p"}}}), store
 }
 
 func TestConfigDriveOfAServer(t *testing.T) {

@@ -45,14 +45,16 @@ func (r *Role) noteInstance(m *cloud.Model, node string, report cloud.InstanceRe
 	if report.State == cloud.InstanceError {
 		s.Fault = faultText(report.Fault)
 	}
-	if report.State == cloud.InstanceStopped && old.State == cloud.InstanceActive && s.DoneReboot == s.RebootGeneration {
+	asked := s.RebootGeneration > s.DoneReboot || s.RebuildGeneration > s.DoneRebuild
+	if report.State == cloud.InstanceStopped && old.State == cloud.InstanceActive && !asked {
 		s.Power = cloud.PowerOff // it halted itself: only os-start or a reboot starts it again
 	}
+	s.DoneRebuild = max(s.DoneRebuild, min(report.RebuildGeneration, s.RebuildGeneration))
 	s.DoneReboot = max(s.DoneReboot, min(report.RebootGeneration, s.RebootGeneration))
-	if s.LaunchedAt.IsZero() {
+	if s.LaunchedAt.IsZero() || (s.DoneRebuild > old.DoneRebuild && !report.StartedAt.IsZero()) {
 		s.LaunchedAt = report.StartedAt.UTC()
 	}
-	if s.State == old.State && s.Fault == old.Fault && s.DoneReboot == old.DoneReboot && s.LaunchedAt.Equal(old.LaunchedAt) {
+	if s.State == old.State && s.Fault == old.Fault && s.DoneReboot == old.DoneReboot && s.DoneRebuild == old.DoneRebuild && s.LaunchedAt.Equal(old.LaunchedAt) {
 		return cloud.Txn{}
 	}
 	return cloud.Txn{Put: []cloud.Record{&s}}

@@ -70,6 +70,7 @@ func readServer(req *api.Request) (*serverForm, error) {
 		configDrive: o.Bool("config_drive", false), onlyReservation: o.Bool("return_reservation_id", false)}
 	f.readImage(o)
 	f.readCounts(o)
+	f.userData = readBase64(o, "user_data", maxUserData)
 	f.readGuest(o, req.Version)
 	f.readNetworks(o, req.Version)
 	for _, g := range o.Objects("security_groups", maxNICs) {
@@ -116,9 +117,8 @@ func (f *serverForm) readCounts(o *api.Object) {
 	}
 }
 
-// readGuest reads what the guest will be told.
+// readGuest reads what the guest will be told, user data excepted.
 func (f *serverForm) readGuest(o *api.Object, v api.Version) {
-	f.userData = readBase64(o, "user_data", maxUserData)
 	if o.Has("metadata") {
 		f.metadata = readPairs(o.Object("metadata"), metadataKey, maxMetadata)
 	}

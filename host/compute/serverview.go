@@ -108,7 +108,7 @@ func (v view) brief(req *api.Request, extended bool) api.Document {
 		d = append(d, api.Field{Name: "fault", Value: api.Document{{Name: "code", Value: 500},
 			{Name: "created", Value: v.UpdatedAt.Format(isoTime)}, {Name: "message", Value: v.Fault}}})
 	}
-	if slices.Contains([]string{"ACTIVE", "BUILD", "DELETED"}, st.status) {
+	if slices.Contains([]string{"ACTIVE", "BUILD", "REBUILD", "DELETED"}, st.status) {
 		d = append(d, api.Field{Name: "progress", Value: 0})
 	}
 	return d

@@ -11,6 +11,9 @@ type state struct {
 	power  int
 }
 
+// rebuilding is the task of a server whose rebuild is not done.
+const rebuilding = "rebuilding"
+
 // stateOf derives what Nova would show from what is wanted and what the node
 // reported. One that is down although it should be up halted itself: it has no
 // task until it is started. One that failed and is now deleted is no ERROR, as
@@ -32,6 +35,8 @@ func stateOf(s *cloud.Server) state {
 		if s.State == cloud.InstanceError && s.Fault == "" {
 			st.status = "SHUTOFF"
 		}
+	case s.RebuildGeneration > s.DoneRebuild:
+		st.status, st.task = "REBUILD", rebuilding
 	case s.State == cloud.InstanceBuilding && s.Host == "":
 		st.task = "scheduling"
 	case active && s.Power == cloud.PowerOff:

@@ -15,6 +15,9 @@ func TestDecide(t *testing.T) {
 	down := instance("a", off)
 	gone := instance("a", deleting)
 	again := instance("a", rebooted(2, "SOFT"))
+	anew := instance("a", rebuilt(2), rebooted(2, "SOFT"))
+	anewOff := instance("a", rebuilt(2), off)
+	anewGone := instance("a", rebuilt(2), deleting)
 	for _, tt := range []struct {
 		name string
 		want *cloud.DesiredInstance
@@ -36,6 +39,14 @@ func TestDecide(t *testing.T) {
 		{"was off", &on, memory{Phase: phaseOff}, cloud.InstanceStopped, start},
 		{"stopped with the agent", &on, memory{Phase: phaseResume}, cloud.InstanceStopped, start},
 		{"stopped with the agent, to be off", &down, memory{Phase: phaseResume}, cloud.InstanceStopped, rest},
+		{"to be rebuilt", &anew, memory{Phase: phaseOn, Rebuilt: 1, Rebooted: 1}, cloud.InstanceActive, rebuild},
+		{"to be rebuilt, off", &anewOff, memory{Phase: phaseOff}, cloud.InstanceStopped, rebuild},
+		{"to be rebuilt, halted by it", &anew, memory{Phase: phaseOn}, cloud.InstanceStopped, rebuild},
+		{"to be rebuilt, memory gone with the disk", &anew, memory{}, cloud.InstanceBuilding, rebuild},
+		{"disk removed", &anew, memory{Phase: phaseResume, Rebuilt: 2}, cloud.InstanceBuilding, start},
+		{"disk removed, off", &anewOff, memory{Phase: phaseResume, Rebuilt: 2}, cloud.InstanceBuilding, rest},
+		{"rebuilt", &anew, memory{Phase: phaseOn, Rebuilt: 2, Rebooted: 2}, cloud.InstanceActive, adopt},
+		{"to be deleted, not rebuilt", &anewGone, memory{Phase: phaseOn}, cloud.InstanceActive, destroy},
 		{"to be deleted", &gone, memory{Phase: phaseOn}, cloud.InstanceActive, destroy},
 		{"unknown", nil, memory{}, cloud.InstanceBuilding, destroy},
 	} {

@@ -11,7 +11,7 @@ const (
 	phaseOn     phase = "on"     // started
 	phaseOff    phase = "off"    // stopped as desired
 	phaseHalted phase = "halted" // ended by itself: it stays so
-	phaseResume phase = "resume" // stopped with the agent: it starts with the next
+	phaseResume phase = "resume" // down for now, such as with the agent: it is to start again
 )
 
 // action is what is to be done with an instance.
@@ -25,6 +25,7 @@ const (
 	stop           // it should not
 	reboot         // down and up again
 	halted         // it went down by itself
+	rebuild        // from the beginning, with a new disk
 	destroy        // nothing of it should be left
 )
 
@@ -40,6 +41,8 @@ func decide(d *cloud.DesiredInstance, m memory, now cloud.InstanceState) action 
 	switch {
 	case d == nil || d.Deleting:
 		return destroy
+	case d.RebuildGeneration > m.Rebuilt:
+		return rebuild
 	case d.Power == cloud.PowerOff && runs:
 		return stop
 	case d.Power == cloud.PowerOff:

@@ -207,7 +207,11 @@ func (n *node) report(r cloud.Report) {
 		if r.Instance.Fault != "" {
 			fault = ": " + r.Instance.Fault
 		}
-		n.note("tell %s is %s, reboot %d%s", r.Instance.ID, r.Instance.State, r.Instance.RebootGeneration, fault)
+		rebuild := ""
+		if r.Instance.RebuildGeneration != 0 {
+			rebuild = fmt.Sprintf(", rebuild %d", r.Instance.RebuildGeneration)
+		}
+		n.note("tell %s is %s, reboot %d%s%s", r.Instance.ID, r.Instance.State, r.Instance.RebootGeneration, rebuild, fault)
 	case r.Port != nil:
 		n.note("tell %s is up: %v", r.Port.ID, r.Port.Up)
 	}

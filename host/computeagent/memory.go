@@ -15,6 +15,9 @@ type memory struct {
 	Phase phase `json:"phase"`
 	// Rebooted is the last reboot generation that was done.
 	Rebooted int64 `json:"rebooted"`
+	// Rebuilt is the last rebuild generation whose disk was removed. A memory
+	// that is lost with the disk has none, so that the removal is repeated.
+	Rebuilt int64 `json:"rebuilt,omitempty"`
 	// DriveGeneration is that of the config drive, and Documents what it was
 	// made of: the SHA-256 of their JSON form, in hexadecimal digits.
 	DriveGeneration int64  `json:"drive_generation,omitempty"`

@@ -33,8 +33,8 @@ func faultText(err error) string {
 }
 
 // report tells the instance's state unless it was told last.
-func (w *worker) report(s cloud.InstanceState, rebooted int64, since time.Time, fault string) {
-	r := cloud.InstanceReport{ID: w.id, State: s, Fault: fault, RebootGeneration: rebooted, StartedAt: since}
+func (w *worker) report(s cloud.InstanceState, m memory, since time.Time, fault string) {
+	r := cloud.InstanceReport{ID: w.id, State: s, Fault: fault, RebootGeneration: m.Rebooted, RebuildGeneration: m.Rebuilt, StartedAt: since}
 	if w.told != nil && *w.told == r {
 		return
 	}
@@ -51,11 +51,10 @@ func (w *worker) reportPort(id cloud.PortID, up bool) {
 	w.agent.config.Report(cloud.Report{Port: &cloud.PortReport{ID: id, Up: up}})
 }
 
-// rebooted is the last reboot that was done, as far as is known.
-func (w *worker) rebooted() int64 {
-	m, err := w.recall()
-	if err != nil {
-		return 0
-	}
-	return m.Rebooted
+// reportFault tells that what is wanted of the instance could not be done: a
+// rebuild that failed is over, too.
+func (w *worker) reportFault(d cloud.DesiredInstance, err error) {
+	m, _ := w.recall() // nothing is known of one whose memory cannot be read
+	m.Rebuilt = d.RebuildGeneration
+	w.report(cloud.InstanceError, m, time.Time{}, faultText(err))
 }

@@ -124,7 +124,7 @@ func (w *worker) fail(inst *cloud.DesiredInstance, want wanted, err error) {
 		w.failed = &want
 	}
 	if inst != nil {
-		w.report(cloud.InstanceError, w.rebooted(), time.Time{}, faultText(err))
+		w.reportFault(*inst, err)
 	}
 }
 
@@ -151,10 +151,11 @@ func (w *worker) act(ctx context.Context, d *cloud.DesiredInstance, plugs []plug
 	if err != nil && d != nil && !d.Deleting {
 		return false, err
 	}
-	if d != nil && !d.Deleting {
+	do := decide(d, m, now)
+	if do != destroy && do != rebuild {
 		w.refreshDrive(*d, &m)
 	}
-	switch decide(d, m, now) {
+	switch do {
 	case destroy:
 		err := w.destroy(ctx, d, m)
 		return err == nil, err
@@ -162,13 +163,13 @@ func (w *worker) act(ctx context.Context, d *cloud.DesiredInstance, plugs []plug
 		if err := w.replug(&m, plugs); err != nil {
 			return false, err
 		}
-		w.report(cloud.InstanceActive, m.Rebooted, since, "")
+		w.report(cloud.InstanceActive, m, since, "")
 	case rest:
 		if d.Power == cloud.PowerOff && m.Phase != phaseOff {
 			m.Phase = phaseOff
 			return false, w.down(&m, since)
 		}
-		w.report(cloud.InstanceStopped, m.Rebooted, since, "")
+		w.report(cloud.InstanceStopped, m, since, "")
 	case halted:
 		w.agent.log.Info("instance ended", "server_id", w.id)
 		m.Phase = phaseHalted
@@ -180,6 +181,8 @@ func (w *worker) act(ctx context.Context, d *cloud.DesiredInstance, plugs []plug
 			return false, err
 		}
 		return false, w.start(ctx, *d, m, plugs)
+	case rebuild:
+		return false, w.rebuild(ctx, *d, m, plugs)
 	case start:
 		return false, w.start(ctx, *d, m, plugs)
 	}
@@ -188,20 +191,25 @@ func (w *worker) act(ctx context.Context, d *cloud.DesiredInstance, plugs []plug
 
 // destroy removes the instance with all it has.
 func (w *worker) destroy(ctx context.Context, d *cloud.DesiredInstance, m memory) error {
-	if err := w.agent.config.Driver.Destroy(ctx, w.id); err != nil {
-		return err
-	}
 	if d != nil {
 		m.Ports = append(m.Ports, d.Ports...)
 	}
-	if err := w.unplug(m.Ports); err != nil {
+	if err := w.remove(ctx, m); err != nil {
 		return err
 	}
 	w.agent.log.Info("instance removed", "server_id", w.id)
 	if d != nil {
-		w.report(cloud.InstanceDeleted, d.RebootGeneration, time.Time{}, "")
+		w.report(cloud.InstanceDeleted, memory{Rebooted: d.RebootGeneration, Rebuilt: d.RebuildGeneration}, time.Time{}, "")
 	}
 	return nil
+}
+
+// remove removes the instance's folder and disconnects its ports.
+func (w *worker) remove(ctx context.Context, m memory) error {
+	if err := w.agent.config.Driver.Destroy(ctx, w.id); err != nil {
+		return err
+	}
+	return w.unplug(m.Ports)
 }
 
 func (w *worker) stop(ctx context.Context, m memory) error {
@@ -225,7 +233,7 @@ func (w *worker) down(m *memory, since time.Time) error {
 	if err := w.remember(*m); err != nil {
 		return err
 	}
-	w.report(cloud.InstanceStopped, m.Rebooted, since, "")
+	w.report(cloud.InstanceStopped, *m, since, "")
 	return nil
 }
 
@@ -245,7 +253,7 @@ func (w *worker) start(ctx context.Context, d cloud.DesiredInstance, m memory, p
 		return err
 	}
 	if m.Phase == phaseNew {
-		w.report(cloud.InstanceBuilding, m.Rebooted, time.Time{}, "")
+		w.report(cloud.InstanceBuilding, m, time.Time{}, "")
 	}
 	select {
 	case w.agent.starts <- struct{}{}:
@@ -279,7 +287,7 @@ func (w *worker) start(ctx context.Context, d cloud.DesiredInstance, m memory, p
 		return err
 	}
 	w.agent.log.Info("instance started", "server_id", w.id)
-	w.report(cloud.InstanceActive, m.Rebooted, since, "")
+	w.report(cloud.InstanceActive, m, since, "")
 	return nil
 }
 

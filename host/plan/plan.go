@@ -43,7 +43,8 @@ func (p *planner) server(s *cloud.Server) {
 		ID: s.ServerID, ProjectID: s.ProjectID, Name: s.Name, Tree: s.Tree,
 		RAM: s.Flavor.RAM, CPUs: s.Flavor.VCPUs, Ports: s.Ports, ConfigDrive: s.ConfigDrive,
 		DriveGeneration: s.DriveGeneration, Power: s.Power,
-		RebootGeneration: s.RebootGeneration, RebootType: s.RebootType, Deleting: s.Deleting,
+		RebootGeneration: s.RebootGeneration, RebootType: s.RebootType, RebuildGeneration: s.RebuildGeneration,
+		Deleting: s.Deleting,
 	}
 	for _, id := range s.Ports {
 		if port := p.model.Ports[id]; port != nil {

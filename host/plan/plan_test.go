@@ -28,7 +28,7 @@ func world() *cloud.Model {
 		&cloud.Router{RouterID: "r", ProjectID: "p"},
 		&cloud.Router{RouterID: "unattached", ProjectID: "p"},
 		&cloud.Server{ServerID: "c1", Name: "c1", Tree: "host", Host: "n1", Power: cloud.PowerOn, Ports: []cloud.PortID{"a"}, Flavor: cloud.Flavor{RAM: 256, VCPUs: 1}},
-		&cloud.Server{ServerID: "c2", Name: "c2", Tree: "host", Host: "n2", Power: cloud.PowerOff, Ports: []cloud.PortID{"b"}, ConfigDrive: true, DriveGeneration: 2},
+		&cloud.Server{ServerID: "c2", Name: "c2", Tree: "host", Host: "n2", Power: cloud.PowerOff, Ports: []cloud.PortID{"b"}, ConfigDrive: true, DriveGeneration: 2, RebuildGeneration: 3},
 	} {
 		m.Apply(cloud.Change{Record: r})
 	}
@@ -75,7 +75,7 @@ func TestComputeNodeSeesOnlyItsOwn(t *testing.T) {
 			Addrs: []cloud.PortAddr{{SubnetID: "s", Prefix: netip.MustParsePrefix("17.17.17.11/24")}},
 		}},
 		Instances: map[cloud.ServerID]cloud.DesiredInstance{"c2": {
-			ID: "c2", Name: "c2", Tree: "host", ConfigDrive: true, DriveGeneration: 2, Power: cloud.PowerOff, Ports: []cloud.PortID{"b"},
+			ID: "c2", Name: "c2", Tree: "host", ConfigDrive: true, DriveGeneration: 2, RebuildGeneration: 3, Power: cloud.PowerOff, Ports: []cloud.PortID{"b"},
 		}},
 	}
 	if diff := cmp.Diff(want, For(world(), "n2"), equal); diff != "" {

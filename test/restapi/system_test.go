@@ -158,14 +158,14 @@ func (s *system) report(id string, state cloud.InstanceState) {
 
 func (s *system) reportFrom(node, id string, state cloud.InstanceState) {
 	s.t.Helper()
-	var generation int64
+	var reboot, rebuild int64
 	s.store.View(func(m *cloud.Model) {
 		if server := m.Servers[cloud.ServerID(id)]; server != nil {
-			generation = server.RebootGeneration
+			reboot, rebuild = server.RebootGeneration, server.RebuildGeneration
 		}
 	})
 	err := s.role.OnReport(context.Background(), node, cloud.Report{Instance: &cloud.InstanceReport{
-		ID: cloud.ServerID(id), State: state, RebootGeneration: generation, StartedAt: s.now.now()}})
+		ID: cloud.ServerID(id), State: state, RebootGeneration: reboot, RebuildGeneration: rebuild, StartedAt: s.now.now()}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
