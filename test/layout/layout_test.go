@@ -78,11 +78,12 @@ var may = map[string][]string{
 	"guest/module":              {"guest/clouddir", "guest/distro", anyRoom("base")},
 	"guest/stage":               {anyRoom("guest"), anyRoom("base")},
 
-	"test/lab":     {"*"},
-	"test/e2e":     {"*"},
-	"test/restapi": {"*"},
-	"test/layout":  {"*"},
-	"test/report":  {},
+	"test/lab":       {"*"},
+	"test/e2e":       {"*"},
+	"test/restapi":   {"*"},
+	"test/openstack": {"*"},
+	"test/layout":    {"*"},
+	"test/report":    {},
 }
 
 func TestImports(t *testing.T) {
