@@ -11,7 +11,7 @@ RACE = ./base/daemon ./base/dhcp ./host/store ./host/feed ./host/metadata ./host
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean check bench-identify
+.PHONY: build demo test test-faults test-openstack bench-openstack fuzz bench docs packages test-packages clean check bench-identify
 
 build:
 	@mkdir -p bin
@@ -48,6 +48,19 @@ test: test-packages build
 test-faults: test-packages build
 	@$(GO) build -o bin/ ./test/report
 	@$(GO) test -json -tags faults -run TestFaults -parallel 3 -timeout 40m ./test/e2e | bin/report
+
+# Each host part in the place of its counterpart in a real OpenStack, which is
+# started (or used, if `test/openstack/machine start` was) in namespaces of its
+# own. Needs root.
+test-openstack: test-packages build
+	@$(GO) test -c -tags openstack -o bin/openstack.test ./test/openstack
+	@test/openstack/machine run ../../bin/openstack.test -test.v -test.timeout 60m
+
+# The same parts beside each other under load; the last lines are the ratios.
+bench-openstack: build
+	@$(GO) test -c -tags openstack -o bin/openstack.test ./test/openstack
+	@test/openstack/machine run ../../bin/openstack.test -test.run '^$$' -test.bench . -test.benchtime 1x -test.timeout 60m | \
+	  awk '/: ratio .* \(goal/ { ratios = ratios $$0 "\n"; next } { print } /^(--- )?FAIL|^openstack:/ { failed = 1 } END { printf "%s", ratios; exit failed || !ratios }'
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:
