@@ -3,6 +3,7 @@
 package openstack
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -124,9 +125,9 @@ var seed = regexp.MustCompile(`"random_seed": "[^"]*"`)
 
 // ask asks as the instance does, from its first port.
 func (i *instance) ask(url string, more http.Header) (reply, error) {
-	return ask(func(network, address string) (c net.Conn, err error) {
+	return ask(func(ctx context.Context, network, address string) (c net.Conn, err error) {
 		err = i.ns.Do(func() error {
-			c, err = net.DialTimeout(network, address, 10*time.Second)
+			c, err = new(net.Dialer).DialContext(ctx, network, address)
 			return err
 		})
 		return c, err
@@ -135,7 +136,7 @@ func (i *instance) ask(url string, more http.Header) (reply, error) {
 
 // askNova asks a metadata service as an agent would for the instance.
 func (i *instance) askNova(service, path string) (reply, error) {
-	return ask(net.Dial, "http://"+service+path, i.signed())
+	return ask(new(net.Dialer).DialContext, "http://"+service+path, i.signed())
 }
 
 // signed is what an agent says of the instance (neutron: agent/metadata/agent.py).
@@ -149,8 +150,8 @@ func (i *instance) signed() http.Header {
 }
 
 // ask asks over a connection of its own, with the headers of curl.
-func ask(dial func(network, address string) (net.Conn, error), url string, more http.Header) (reply, error) {
-	transport := &http.Transport{Dial: dial, DisableKeepAlives: true, DisableCompression: true}
+func ask(dial func(ctx context.Context, network, address string) (net.Conn, error), url string, more http.Header) (reply, error) {
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true}
 	client := http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirected") }}
 	req, err := http.NewRequest("GET", url, nil)
 	if err != nil {

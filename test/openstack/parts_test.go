@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -96,6 +97,26 @@ func (p place) port() string { return map[string]string{"router": "9697", "netwo
 // pidFile is the one by which Neutron's agent watches the proxy.
 func (p place) pidFile() string { return stateDir + "/external/pids/" + p.id + ".pid.haproxy" }
 
+// end ends whichever proxies run in the namespace, and waits for them.
+func (p place) end() error {
+	return eventually("end the proxy of "+p.id, func() error {
+		out, err := exec.Command("ip", "netns", "pids", p.namespace()).Output()
+		if err != nil {
+			return err
+		}
+		var left error
+		for _, word := range strings.Fields(string(out)) {
+			line, _ := os.ReadFile("/proc/" + word + "/cmdline")
+			pid, err := strconv.Atoi(word)
+			if err == nil && bytes.Contains(line, []byte(p.id)) && bytes.Contains(line, []byte("proxy")) && !bytes.HasPrefix(line, []byte("dnsmasq")) {
+				syscall.Kill(pid, syscall.SIGTERM)
+				left = fmt.Errorf("process %d goes on", pid)
+			}
+		}
+		return left
+	})
+}
+
 // haproxyBack starts Neutron's proxy as Neutron does, unless Neutron was first.
 func (p place) haproxyBack() error {
 	out, err := exec.Command("ip", "netns", "exec", p.namespace(), "/usr/sbin/haproxy", "-f", stateDir+"/ns-metadata-proxy/"+p.id+".conf").CombinedOutput()
@@ -128,11 +149,11 @@ func useProxies(t testing.TB, start func(testing.TB, place) error) {
 	}
 	for _, p := range all {
 		t.Cleanup(func() {
-			if err := errors.Join(endPID(p.pidFile()), p.haproxyBack()); err != nil {
+			if err := errors.Join(p.end(), p.haproxyBack()); err != nil {
 				t.Error(err)
 			}
 		})
-		if err := endPID(p.pidFile()); err != nil {
+		if err := p.end(); err != nil {
 			t.Fatal(err)
 		}
 	}

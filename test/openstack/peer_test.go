@@ -6,15 +6,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -93,23 +90,4 @@ func accepts(network, address string) error {
 		return err
 	}
 	return c.Close()
-}
-
-// endPID ends the process of a pid file, if there is one, and waits for it.
-func endPID(file string) error {
-	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	pid := 0
-	if _, err := fmt.Sscan(string(b), &pid); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	syscall.Kill(pid, syscall.SIGTERM)
-	return eventually(file, func() error {
-		if syscall.Kill(pid, 0) == nil {
-			return fmt.Errorf("process %d goes on", pid)
-		}
-		return nil
-	})
 }
