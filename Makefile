@@ -13,7 +13,7 @@ FUZZED = ./base/iso9660/FuzzOpen ./base/iso9660/FuzzWrite ./base/vfat/FuzzOpen .
 FUZZTIME ?= 5s
 BENCHTIME ?= 1s
 
-.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean bench-identify bench-configdrive test-vm bench-metadata bench-path test-guest bench-guest install-guest bench-dhcp
+.PHONY: build demo test test-faults fuzz bench docs packages test-packages clean bench-identify bench-configdrive test-vm bench-metadata bench-path test-guest bench-guest install-guest bench-dhcp test-openstack bench-openstack
 
 build:
 	@mkdir -p bin
@@ -84,6 +84,19 @@ bench-guest:
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/imprint-guest
 	$(GO) build -o bin/test-guest ./test/guest
 	bin/test-guest -bench
+
+# Each host part in the place of its counterpart in a real OpenStack, which is
+# started (or used, if `test/openstack/machine start` was) in namespaces of its
+# own. Needs root.
+test-openstack: test-packages build
+	@$(GO) test -c -tags openstack -o bin/openstack.test ./test/openstack
+	@test/openstack/machine run ../../bin/openstack.test -test.v -test.timeout 60m
+
+# The same parts beside each other under load; the last lines are the ratios.
+bench-openstack: build
+	@$(GO) test -c -tags openstack -o bin/openstack.test ./test/openstack
+	@test/openstack/machine run ../../bin/openstack.test -test.run '^$$' -test.bench . -test.benchtime 1x -test.timeout 60m | \
+	  awk '/: ratio .* \(goal/ { ratios = ratios $$0 "\n"; next } { print } /^(--- )?FAIL|^openstack:/ { failed = 1 } END { printf "%s", ratios; exit failed || !ratios }'
 
 # Runs every fuzz target for FUZZTIME (or TIME) each.
 fuzz:

@@ -88,6 +88,7 @@ var may = map[string][]string{
 	"test/vm":         {"*"},
 	"test/pathbench":  {"*"},
 	"test/dhcpbench":  {"*"},
+	"test/openstack":  {"*"},
 	"test/guest":      {},
 	"test/report":     {},
 }
