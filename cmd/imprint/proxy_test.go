@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -159,6 +160,14 @@ func TestProxyAlone(t *testing.T) {
 	}
 	if out, err := proxyIn(t, ns, network...); err == nil || !strings.Contains(out, "running already") {
 		t.Errorf("a second one: %v, %s", err, out)
+	}
+	theirs := filepath.Join(dir, "haproxy.pid") // of who serves the address
+	os.WriteFile(theirs, []byte("1\n"), 0o644)
+	if out, err := proxyIn(t, ns, append(slices.Clone(network), "--pid_file="+theirs)...); err == nil || !strings.Contains(out, "in use") {
+		t.Errorf("an address that is served: %v, %s", err, out)
+	}
+	if text, _ := os.ReadFile(theirs); string(text) != "1\n" {
+		t.Errorf("the pid file of another: %q", text)
 	}
 	if log, err := os.ReadFile(filepath.Join(dir, "log")); err != nil || !strings.Contains(string(log), "metadata request taken") {
 		t.Errorf("log: %v %s", err, log)

@@ -54,6 +54,11 @@ func (a aloneProxy) start(ctx context.Context) error {
 		return fmt.Errorf("listen for %s: %w", a.key, err)
 	}
 	defer closeFiles(listeners)
+	if a.pidFile != "" { // not earlier: who serves the address may have written it
+		if err := pid.Truncate(0); err != nil {
+			return err
+		}
+	}
 	ready, tell, err := os.Pipe()
 	if err != nil {
 		return err
@@ -117,10 +122,6 @@ func (a aloneProxy) openPidFile() (*os.File, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: a proxy is running already: %w", a.pidFile, err)
-	}
-	if err := f.Truncate(0); err != nil {
-		f.Close()
-		return nil, err
 	}
 	return f, nil
 }
