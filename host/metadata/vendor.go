@@ -56,7 +56,7 @@ type VendorOptions struct {
 
 const (
 	defaultTimeout = 5 * time.Second
-	maxFetches     = 64        // requests to a target at once
+	maxFetches     = 512       // requests to a target at once
 	maxAnswer      = 256 << 10 // bytes
 	maxAnswers     = 64 << 20  // bytes of all that are kept
 	answerCost     = 512       // bytes of one beside its value

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,32 @@ func TestVendorAnswersAreKept(t *testing.T) {
 	step("both", `{"t": 8}`, 8)
 	s.set(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
 	step("no-store after no-cache is not kept either", `{"t": {}}`, 9)
+}
+
+// Many instances that boot at once do not use up each other's time: a target
+// that answers when all have asked is asked by all.
+func TestManyInstancesAskATarget(t *testing.T) {
+	const many = 400
+	v, s, _ := vendorClock(t, VendorOptions{ConnectTimeout: 3 * time.Second, ReadTimeout: 3 * time.Second})
+	all := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(all) })
+	s.set(func(w http.ResponseWriter, r *http.Request) {
+		if s.count() == many {
+			answer()
+		}
+		<-all
+		says("1", "")(w, r)
+	})
+	var asking sync.WaitGroup
+	for i := range many {
+		asking.Go(func() {
+			if got := told(t, v, strconv.Itoa(i)); got != `{"t": 1}` {
+				t.Errorf("instance %d: %s", i, got)
+			}
+		})
+	}
+	asking.Wait()
+	answer()
 }
 
 // A target's URL may have a key in it.
