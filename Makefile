@@ -35,7 +35,8 @@ packages:
 test-packages:
 	@test/packages openssh-server openssh-client nftables iproute2 iputils-ping procps curl gcc libc6-dev \
 	  python3-yaml python3-jinja2 python3-openstackclient dnsmasq-base udhcpc busybox isc-dhcp-client genisoimage xorriso \
-	  libarchive-tools p7zip-full dosfstools mtools file gdisk fdisk haproxy dhcpcd-base systemd util-linux knot-dnsutils
+	  libarchive-tools p7zip-full dosfstools mtools file gdisk fdisk haproxy dhcpcd-base systemd util-linux knot-dnsutils \
+	  python3-oslo.config
 
 test: test-packages build
 	@mkdir -p bin

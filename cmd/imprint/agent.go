@@ -153,7 +153,7 @@ func agentComputeCommand() *cobra.Command {
 func agentMetadataCommand() *cobra.Command {
 	a := fedAgent{name: metadataAgent, role: enroll.MetadataAgent, check: func(*process) error { return nil }}
 	var services []string
-	dropIn := dropInAgent{load: loadOpenStack}
+	var dropIn dropInAgent
 	c := &cobra.Command{
 		Use:   metadataAgent,
 		Short: "tell the metadata service which instance asks",

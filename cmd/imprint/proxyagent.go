@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -22,42 +20,32 @@ import (
 // dropInAgent are the options of `imprint agent metadata` as it is started
 // instead of neutron-metadata-agent.
 type dropInAgent struct {
-	files, dirs     []string
+	given           bool     // a file or a directory
+	files           []string // those of directories too, in the order of the flags
 	logFile, logDir string
 	debug           bool
-	load            func(paths ...string) (optionFile, error)
 }
 
 // add adds the options to a command.
 func (a *dropInAgent) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringArrayVar(&a.files, "config-file", nil, "metadata_agent.ini of a real OpenStack; of several the last has the last word")
-	f.StringArrayVar(&a.dirs, "config-dir", nil, "directory whose *.conf are read after the files")
+	add := func(paths ...string) { a.given, a.files = true, append(a.files, paths...) }
+	f.Func("config-file", "metadata_agent.ini, a `file` of a real OpenStack; of several the last has the last word", func(path string) error {
+		add(path)
+		return nil
+	})
+	f.Func("config-dir", "`directory` whose *.conf are read, in its place among the files", func(dir string) error {
+		paths, err := config.INIFiles(dir)
+		add(paths...)
+		return err
+	})
 	f.StringVar(&a.logFile, "log-file", "", "with --config-file: file for the log; empty: standard error")
 	f.StringVar(&a.logDir, "log-dir", "", "with --config-file: directory of log-file")
 	f.BoolVar(&a.debug, "debug", false, "with --config-file: log more")
 }
 
 // wanted reports whether the agent is started as Neutron's.
-func (a *dropInAgent) wanted() bool { return len(a.files)+len(a.dirs) > 0 }
-
-// openStackFiles are options read by oslo.config's rules.
-type openStackFiles struct{ *config.INI }
-
-func loadOpenStack(paths ...string) (optionFile, error) {
-	f, err := config.LoadINI(paths...)
-	return openStackFiles{f}, err
-}
-
-// Raw meets optionFile.
-func (f openStackFiles) Raw(group, name string) (string, bool) {
-	return f.INI.Raw(config.INIOption{Group: group, Name: name})
-}
-
-// Expand meets optionFile.
-func (f openStackFiles) Expand(group, value string, fallback func(group, name string) (string, bool)) (string, error) {
-	return f.INI.Expand(group, value, func(o config.INIOption) (string, bool) { return fallback(o.Group, o.Name) })
-}
+func (a *dropInAgent) wanted() bool { return a.given }
 
 func (a *dropInAgent) run(ctx context.Context) error {
 	o, err := a.options()
@@ -74,20 +62,9 @@ func (a *dropInAgent) run(ctx context.Context) error {
 	return o.serve(ctx, log)
 }
 
-// options reads the files and those of the directories.
+// options reads the files.
 func (a *dropInAgent) options() (agentOptions, error) {
-	paths := slices.Clone(a.files)
-	for _, dir := range a.dirs {
-		more, err := filepath.Glob(filepath.Join(dir, "*.conf"))
-		if err != nil {
-			return agentOptions{}, err
-		}
-		paths = append(paths, more...)
-	}
-	if len(paths) == 0 {
-		return agentOptions{}, errors.New("--config-file is needed")
-	}
-	file, err := a.load(paths...)
+	file, err := config.LoadINI(a.files...)
 	if err != nil {
 		return agentOptions{}, err
 	}

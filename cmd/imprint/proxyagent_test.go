@@ -21,42 +21,33 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"imprint/host/cloud"
+	"imprint/host/config"
 	"imprint/host/metadataagent"
 )
 
-// options are an optionFile of "[group] name" and values.
+// options are "[group] name" and values.
 type options map[string]string
 
-func (o options) Raw(group, name string) (string, bool) {
-	v, ok := o["["+group+"] "+name]
-	return v, ok
-}
-
-func (o options) Expand(group, value string, fallback func(group, name string) (string, bool)) (string, error) {
-	missing := ""
-	value = os.Expand(value, func(name string) string {
-		if v, ok := o.Raw(group, name); ok {
-			return v
-		}
-		v, ok := fallback(group, name)
-		if !ok {
-			missing = name
-		}
-		return v
-	})
-	if missing != "" {
-		return "", fmt.Errorf("$%s: there is no such option", missing)
+func (o options) read() (agentOptions, error) {
+	var text strings.Builder
+	for place, value := range o {
+		group, name, _ := strings.Cut(place, " ")
+		fmt.Fprintf(&text, "%s\n%s = %s\n", group, name, value)
 	}
-	return value, nil
+	file, err := config.ParseINI(text.String())
+	if err != nil {
+		return agentOptions{}, err
+	}
+	return readAgentOptions(file)
 }
 
 func TestAgentOptions(t *testing.T) {
-	o, err := readAgentOptions(options{
+	o, err := options{
 		"[DEFAULT] state_path": "/srv", "[DEFAULT] nova_metadata_ip": "2001:db8::1", "[DEFAULT] nova_metadata_protocol": "https",
 		"[DEFAULT] nova_metadata_insecure": "Yes", "[DEFAULT] metadata_proxy_shared_secret": "s",
 		"[DEFAULT] admin_user": "old", "[neutron] auth_url": "http://k:5000", "[neutron] valid_interfaces": "internal,public",
 		"[DEFAULT] endpoint_type": "adminURL", "[neutron] insecure": "1", "[imprint] neutron_form": "on",
-	})
+	}.read()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +63,7 @@ func TestAgentOptions(t *testing.T) {
 		"[DEFAULT] metadata_proxy_shared_secret": "s", "[metadata_rate_limiting] rate_limit_enabled": "true",
 		"[metadata_rate_limiting] base_query_rate_limit": "5", "[metadata_rate_limiting] burst_query_rate_limit": "20",
 	}
-	if o, err = readAgentOptions(limited); err != nil {
+	if o, err = limited.read(); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(metadataagent.Limits{Rate: 0.5, Burst: 20, SenderRate: 0.5, SenderBurst: 20}, o.limits.agent()); diff != "" {
@@ -87,11 +78,11 @@ func TestAgentOptions(t *testing.T) {
 		"certificate": {"[neutron] certfile": "/x"},
 	} {
 		bad["[DEFAULT] metadata_proxy_shared_secret"] = "s"
-		if _, err := readAgentOptions(bad); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := bad.read(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := readAgentOptions(options{}); err == nil || !strings.Contains(err.Error(), "shared_secret") {
+	if _, err := (options{}).read(); err == nil || !strings.Contains(err.Error(), "shared_secret") {
 		t.Errorf("no secret: %v", err)
 	}
 }

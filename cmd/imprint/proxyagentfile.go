@@ -5,24 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 
+	"imprint/host/config"
 	"imprint/host/metadataagent"
 	"imprint/host/neutron"
 )
-
-// optionFile is what OpenStack's configuration files say, by oslo.config's
-// rules.
-type optionFile interface {
-	// Raw returns an option as it is written.
-	Raw(group, name string) (string, bool)
-	// Expand replaces the references to other options in a value of the group;
-	// fallback has those that the files leave out.
-	Expand(group, value string, fallback func(group, name string) (string, bool)) (string, error)
-}
 
 // Groups of the options.
 const (
@@ -70,75 +60,75 @@ type tlsFiles struct {
 	insecure      bool
 }
 
-// agentOption is an option: where it stands, by which names older releases
-// know it, what it is by default, and what takes its value.
+// agentOption is an option and what takes its value.
 type agentOption struct {
-	group, name string
-	older       []string // in DEFAULT
-	value       string
-	take        func(string) error
+	config.Option
+	take func(string) error
 }
 
 // list names the options. Those of the login have keystoneauth's names, and
 // older ones that metadata_agent.ini had before the agent used the message bus.
 func (o *agentOptions) list() []agentOption {
 	text := func(v *string) func(string) error { return func(s string) error { *v = s; return nil } }
+	option := func(group, name string, older []string, value string, take func(string) error) agentOption {
+		a := agentOption{config.Option{INIOption: config.INIOption{Group: group, Name: name}, Default: value}, take}
+		for _, name := range older {
+			a.Older = append(a.Older, config.INIOption{Group: defaultGroup, Name: name})
+		}
+		return a
+	}
 	d, n, l := defaultGroup, neutronGroup, &o.login
 	return []agentOption{
-		{d, "state_path", nil, "/var/lib/neutron", func(string) error { return nil }},
-		{d, "metadata_proxy_socket", nil, "$state_path/metadata_proxy", text(&o.socket)},
-		{d, "metadata_proxy_socket_mode", nil, "deduce", oneOf(&o.mode, "deduce", "user", "group", "all")},
-		{d, "metadata_proxy_user", nil, "", text(&o.user)},
-		{d, "metadata_proxy_group", nil, "", text(&o.group)},
-		{d, "nova_metadata_host", []string{"nova_metadata_ip"}, "127.0.0.1", text(&o.novaHost)},
-		{d, "nova_metadata_port", nil, "8775", portNumber(&o.novaPort)},
-		{d, "nova_metadata_protocol", nil, "http", oneOf(&o.protocol, "http", "https")},
-		{d, "nova_metadata_insecure", nil, "false", boolean(&o.novaTLS.insecure)},
-		{d, "auth_ca_cert", nil, "", text(&o.novaTLS.ca)},
-		{d, "nova_client_cert", nil, "", text(&o.novaTLS.cert)},
-		{d, "nova_client_priv_key", nil, "", text(&o.novaTLS.key)},
-		{d, "metadata_proxy_shared_secret", []string{"neutron_metadata_proxy_shared_secret"}, "", text(&o.secret)},
-		{n, "auth_url", []string{"auth_url"}, "", text(&l.AuthURL)},
-		{n, "username", []string{"username", "admin_user"}, "", text(&l.Username)},
-		{n, "password", []string{"password", "admin_password"}, "", text(&l.Password)},
-		{n, "user_domain_name", []string{"user_domain_name"}, "Default", text(&l.UserDomain)},
-		{n, "project_name", []string{"project_name", "admin_tenant_name"}, "", text(&l.Project)},
-		{n, "project_domain_name", []string{"project_domain_name"}, "Default", text(&l.ProjectDomain)},
-		{n, "region_name", []string{"auth_region"}, "", text(&l.Region)},
-		{n, "valid_interfaces", []string{"endpoint_type"}, "public", endpointType(&l.Interface)},
-		{n, "endpoint_override", nil, "", text(&l.Endpoint)},
-		{n, "cafile", nil, "", text(&o.neutronTLS.ca)},
-		{n, "certfile", nil, "", text(&o.neutronTLS.cert)},
-		{n, "keyfile", nil, "", text(&o.neutronTLS.key)},
-		{n, "insecure", []string{"auth_insecure"}, "false", boolean(&o.neutronTLS.insecure)},
-		{limitGroup, "rate_limit_enabled", nil, "false", boolean(&o.limits.enabled)},
-		{limitGroup, "base_window_duration", nil, "10", positive(&o.limits.baseWindow)},
-		{limitGroup, "base_query_rate_limit", nil, "10", positive(&o.limits.baseLimit)},
-		{limitGroup, "burst_query_rate_limit", nil, "10", positive(&o.limits.maxBurst)},
-		{ownGroup, "neutron_form", nil, "false", boolean(&o.neutronForm)},
+		option(d, "state_path", nil, "/var/lib/neutron", func(string) error { return nil }),
+		option(d, "metadata_proxy_socket", nil, "$state_path/metadata_proxy", text(&o.socket)),
+		option(d, "metadata_proxy_socket_mode", nil, "deduce", oneOf(&o.mode, "deduce", "user", "group", "all")),
+		option(d, "metadata_proxy_user", nil, "", text(&o.user)),
+		option(d, "metadata_proxy_group", nil, "", text(&o.group)),
+		option(d, "nova_metadata_host", []string{"nova_metadata_ip"}, "127.0.0.1", hostName(&o.novaHost)),
+		option(d, "nova_metadata_port", nil, "8775", integer(&o.novaPort, 65535)),
+		option(d, "nova_metadata_protocol", nil, "http", oneOf(&o.protocol, "http", "https")),
+		option(d, "nova_metadata_insecure", nil, "false", boolean(&o.novaTLS.insecure)),
+		option(d, "auth_ca_cert", nil, "", text(&o.novaTLS.ca)),
+		option(d, "nova_client_cert", nil, "", text(&o.novaTLS.cert)),
+		option(d, "nova_client_priv_key", nil, "", text(&o.novaTLS.key)),
+		option(d, "metadata_proxy_shared_secret", []string{"neutron_metadata_proxy_shared_secret"}, "", text(&o.secret)),
+		option(n, "auth_url", []string{"auth_url"}, "", text(&l.AuthURL)),
+		option(n, "username", []string{"username", "admin_user"}, "", text(&l.Username)),
+		option(n, "password", []string{"password", "admin_password"}, "", text(&l.Password)),
+		option(n, "user_domain_name", []string{"user_domain_name"}, "Default", text(&l.UserDomain)),
+		option(n, "project_name", []string{"project_name", "admin_tenant_name"}, "", text(&l.Project)),
+		option(n, "project_domain_name", []string{"project_domain_name"}, "Default", text(&l.ProjectDomain)),
+		option(n, "region_name", []string{"auth_region"}, "", text(&l.Region)),
+		option(n, "valid_interfaces", []string{"endpoint_type"}, "public", endpointType(&l.Interface)),
+		option(n, "endpoint_override", nil, "", text(&l.Endpoint)),
+		option(n, "cafile", nil, "", text(&o.neutronTLS.ca)),
+		option(n, "certfile", nil, "", text(&o.neutronTLS.cert)),
+		option(n, "keyfile", nil, "", text(&o.neutronTLS.key)),
+		option(n, "insecure", []string{"auth_insecure"}, "false", boolean(&o.neutronTLS.insecure)),
+		option(limitGroup, "rate_limit_enabled", nil, "false", boolean(&o.limits.enabled)),
+		option(limitGroup, "base_window_duration", nil, "10", integer(&o.limits.baseWindow, math.MaxInt32)),
+		option(limitGroup, "base_query_rate_limit", nil, "10", integer(&o.limits.baseLimit, math.MaxInt32)),
+		option(limitGroup, "burst_query_rate_limit", nil, "10", integer(&o.limits.maxBurst, math.MaxInt32)),
+		option(ownGroup, "neutron_form", nil, "false", boolean(&o.neutronForm)),
 	}
 }
 
 // readAgentOptions takes the options that it knows from file; others are other
 // services' matter. Errors name the option.
-func readAgentOptions(file optionFile) (agentOptions, error) {
+func readAgentOptions(file *config.INI) (agentOptions, error) {
 	var o agentOptions
 	options := o.list()
-	fallback := func(group, name string) (string, bool) {
-		i := slices.IndexFunc(options, func(a agentOption) bool { return a.group == group && a.name == name })
-		if i < 0 {
-			return "", false
-		}
-		return options[i].value, true
+	var known []config.Option
+	for _, a := range options {
+		known = append(known, a.Option)
 	}
 	for _, a := range options {
-		group, raw := a.find(file)
-		value, err := file.Expand(group, raw, fallback)
+		value, err := file.Value(a.Option, known)
 		if err == nil {
-			err = a.take(strings.TrimSpace(value))
+			err = a.take(value)
 		}
 		if err != nil {
-			return agentOptions{}, fmt.Errorf("[%s] %s: %w", a.group, a.name, err)
+			return agentOptions{}, fmt.Errorf("%s: %w", a, err)
 		}
 	}
 	if o.secret == "" {
@@ -151,71 +141,40 @@ func readAgentOptions(file optionFile) (agentOptions, error) {
 	return o, err
 }
 
-// find returns the value and the group that it stands in.
-func (a agentOption) find(file optionFile) (group, raw string) {
-	if v, ok := file.Raw(a.group, a.name); ok {
-		return a.group, v
-	}
-	for _, older := range a.older {
-		if v, ok := file.Raw(defaultGroup, older); ok {
-			return defaultGroup, v
-		}
-	}
-	return a.group, a.value
-}
-
 func oneOf(to *string, allowed ...string) func(string) error {
-	return func(s string) error {
-		if !slices.Contains(allowed, s) {
-			return fmt.Errorf("%q is none of %s", s, strings.Join(allowed, ", "))
-		}
-		*to = s
-		return nil
+	return func(s string) (err error) {
+		*to, err = config.ParseChoice(s, allowed...)
+		return err
 	}
 }
 
-func portNumber(to *int) func(string) error {
-	return func(s string) error {
-		n, err := strconv.ParseUint(s, 10, 16)
-		if err != nil || n == 0 {
-			return fmt.Errorf("%q is not a port", s)
-		}
-		*to = int(n)
-		return nil
+// integer takes one from 1 to most.
+func integer(to *int, most int) func(string) error {
+	return func(s string) (err error) {
+		*to, err = config.ParseInteger(s, 1, most)
+		return err
 	}
 }
 
-func positive(to *int) func(string) error {
-	return func(s string) error {
-		n, err := strconv.ParseUint(s, 10, 31)
-		if err != nil || n == 0 {
-			return fmt.Errorf("%q is not a positive number", s)
-		}
-		*to = int(n)
-		return nil
-	}
-}
-
-// boolean takes oslo.config's words (oslo_config/types.py, 9.0.0).
 func boolean(to *bool) func(string) error {
-	return func(s string) error {
-		switch strings.ToLower(s) {
-		case "true", "1", "on", "yes":
-			*to = true
-		case "false", "0", "off", "no":
-			*to = false
-		default:
-			return fmt.Errorf("%q is neither true nor false", s)
-		}
-		return nil
+	return func(s string) (err error) {
+		*to, err = config.ParseBoolean(s)
+		return err
+	}
+}
+
+func hostName(to *string) func(string) error {
+	return func(s string) (err error) {
+		*to, err = config.ParseHost(s)
+		return err
 	}
 }
 
 // endpointType takes the first of a list, with or without the older suffix.
 func endpointType(to *string) func(string) error {
 	return func(s string) error {
-		first, _, _ := strings.Cut(s, ",")
-		return oneOf(to, "public", "internal", "admin")(strings.TrimSuffix(strings.TrimSpace(first), "URL"))
+		first := append(config.ParseList(s), "")[0]
+		return oneOf(to, "public", "internal", "admin")(strings.TrimSuffix(first, "URL"))
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -51,16 +52,21 @@ func TestINI(t *testing.T) {
 }
 
 func TestExpand(t *testing.T) {
-	f, err := ParseINI("[DEFAULT]\nroot = /srv\nnest = ${root}/n\nloop = $loop\n[api]\nroot = /api\nx = $nest\n")
+	bomb := "b0 =\n"
+	for i := range 30 {
+		bomb += fmt.Sprintf("b%d = $b%d$b%d\n", i+1, i, i)
+	}
+	f, err := ParseINI("[DEFAULT]\nroot = /srv\nnest = ${root}/n\nloop = $loop\n[api]\nroot = /api\nx = $nest\n" + bomb)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fallback := func(o INIOption) (string, bool) { return "F", o == INIOption{"api", "known"} }
+	known := []Option{{INIOption{"api", "known"}, []INIOption{{"DEFAULT", "older"}}, "F"}}
 	for in, want := range map[string]string{
-		"$root/a": "/api/a", "${DEFAULT.root}": "/srv", "$x": "/srv/n", "$$root": "$root", `\$root`: "$root", "5$": "5$", "$1": "$1",
-		"$known": "F", "${unclosed": "${unclosed", "$Root": "!", "$nothing": "!", "$loop": "!",
+		"$root/a": "/api/a", "$x": "/srv/n", "$$root": "$root", `\$root`: "$root", "5$": "5$", "$1": "$1", "${api.known}": "F", "$older": "F",
+		"$known": "F", "${unclosed": "${unclosed", "$Root": "!", "$nothing": "!", "$loop": "!", "${DEFAULT.root}": "!", "${API.root}": "!",
+		"$b30": "!",
 	} {
-		got, err := f.expand("api", in, fallback, 0)
+		got, err := f.Value(Option{INIOption{"api", "in"}, nil, in}, known)
 		if err != nil {
 			got = "!"
 		}

@@ -3,33 +3,57 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
+
+// Option is an option that a service knows.
+type Option struct {
+	INIOption
+	// Older are the names that it had in older releases; of two in one file the
+	// first counts, and its present name before them.
+	Older   []INIOption
+	Default string
+}
+
+// names are all names of an option by precedence.
+func (o Option) names() []INIOption { return append([]INIOption{o.INIOption}, o.Older...) }
 
 // reference is a $name, ${name} or ${group.name} in a value, or $$.
 // oslo_config/cfg.py, Template.
 var reference = regexp.MustCompile(`(?i)\$(?:(\$)|([_a-z][._a-z0-9]*)|\{([_a-z][._a-z0-9]*)\})`)
 
-// maxSubstitutions bounds how deep values refer to each other.
-const maxSubstitutions = 10
+// maxReferences bounds how many references one value leads to.
+const maxReferences = 1000
 
-// Expand replaces the references in a value of group as it is written, by the
-// rules of [INI.expand].
-func (f *INI) Expand(group, value string, fallback func(INIOption) (string, bool)) (string, error) {
-	return f.expand(group, value, fallback, 0)
+// Value returns what the files or the default say of an option, with its
+// references replaced. known are the options that references may name. \$ and
+// $$ stand for a dollar sign.
+func (f *INI) Value(o Option, known []Option) (string, error) {
+	return (&expansion{f, known, maxReferences}).value(o)
 }
 
-// expand replaces the references in a value of group. A name is looked for in
-// the same group, then in DEFAULT; fallback has the values of options that the
-// files leave out. \$ and $$ stand for a dollar sign. A reference to an option
-// that nobody knows is an error, as with oslo.config.
-func (f *INI) expand(group, value string, fallback func(INIOption) (string, bool), depth int) (string, error) {
-	if depth > maxSubstitutions {
-		return "", fmt.Errorf("%.80q refers to itself", value)
+// expansion replaces the references of one value, and those that they lead to.
+type expansion struct {
+	*INI
+	known []Option
+	left  int // references
+}
+
+// value expands in the option's own group, even where its value stands by an
+// older name in another.
+func (e *expansion) value(o Option) (string, error) {
+	raw, ok := e.last(o.names()...)
+	if !ok {
+		raw = o.Default
 	}
+	return e.text(o.Group, raw)
+}
+
+func (e *expansion) text(group, raw string) (string, error) {
 	var failed error
-	value = strings.ReplaceAll(value, `\$`, "$$")
-	out := reference.ReplaceAllStringFunc(value, func(match string) string {
+	raw = strings.ReplaceAll(raw, `\$`, "$$")
+	out := reference.ReplaceAllStringFunc(raw, func(match string) string {
 		if failed != nil {
 			return ""
 		}
@@ -38,22 +62,40 @@ func (f *INI) expand(group, value string, fallback func(INIOption) (string, bool
 			return "$"
 		}
 		var text string
-		text, failed = f.refer(group, parts[2]+parts[3], fallback, depth)
+		text, failed = e.refer(group, parts[2]+parts[3])
 		return text
 	})
+	if failed == nil && len(out) > maxFile {
+		failed = fmt.Errorf("longer than %d bytes with its references", maxFile)
+	}
 	return out, failed
 }
 
-func (f *INI) refer(group, name string, fallback func(INIOption) (string, bool), depth int) (string, error) {
+// refer finds what a reference in a value of group names: an option of the same
+// group, then one of DEFAULT, which ${DEFAULT.name} does not name. A name
+// without an option is an error. Beyond
+// oslo.config, which knows every option of its service, any option of the files
+// can be named.
+func (e *expansion) refer(group, name string) (string, error) {
+	if e.left--; e.left < 0 {
+		return "", fmt.Errorf("$%s refers to itself or to too much", name)
+	}
 	places := []INIOption{{group, name}, {defaultGroup, name}}
 	if g, n, ok := strings.Cut(name, "."); ok {
-		places = []INIOption{{groupName(g), n}}
+		places = []INIOption{{g, n}}
+		if g == defaultGroup {
+			places = nil
+		}
 	}
-	for _, find := range []func(INIOption) (string, bool){f.Raw, fallback} {
-		for _, o := range places {
-			if raw, ok := find(o); ok {
-				return f.expand(o.Group, raw, fallback, depth+1)
-			}
+	for _, place := range places {
+		i := slices.IndexFunc(e.known, func(o Option) bool { return slices.Contains(o.names(), place) })
+		if i >= 0 {
+			return e.value(e.known[i])
+		}
+	}
+	for _, place := range places {
+		if raw, ok := e.last(place); ok {
+			return e.text(place.Group, raw)
 		}
 	}
 	return "", fmt.Errorf("$%s: there is no such option", name)

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -68,13 +67,10 @@ type Secret string
 // LogValue hides the secret.
 func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
 
-// novaOption is an option: where it stands, where it stood in older releases,
-// what it is when the files leave it out, and what takes its value.
+// novaOption is an option and what takes its value.
 type novaOption struct {
-	INIOption
-	older []INIOption
-	value string
-	take  func(*Nova, string) error
+	Option
+	take func(*Nova, string) error
 }
 
 // novaOptions lists the options. Those without take are known and without
@@ -89,39 +85,39 @@ func novaOptions() []novaOption {
 	}
 	d, api, neutron, auth := defaultGroup, "api", "neutron", "vendordata_dynamic_auth"
 	return []novaOption{
-		{INIOption{d, "enabled_apis"}, nil, "osapi_compute,metadata", list(func(n *Nova) *[]string { return &n.EnabledAPIs })},
-		{INIOption{d, "enabled_ssl_apis"}, nil, "", list(func(n *Nova) *[]string { return &n.EnabledSSLAPIs })},
-		{INIOption{d, "metadata_listen"}, nil, "0.0.0.0", host},
-		{INIOption{d, "metadata_listen_port"}, nil, "8775", port},
-		{INIOption{d, "metadata_workers"}, nil, "", nil},
-		{INIOption{d, "state_path"}, nil, "/var/lib/nova", nil},
-		{INIOption{d, "flat_injected"}, nil, "false", flag(func(n *Nova) *bool { return &n.FlatInjected })},
-		{INIOption{api, "dhcp_domain"}, old("dhcp_domain"), "novalocal", text(func(n *Nova) *string { return &n.DHCPDomain })},
-		{INIOption{api, "vendordata_providers"}, old("vendordata_providers"), "StaticJSON", list(func(n *Nova) *[]string { return &n.VendorProviders })},
-		{INIOption{api, "vendordata_jsonfile_path"}, old("vendordata_jsonfile_path"), "", text(func(n *Nova) *string { return &n.VendorFile })},
-		{INIOption{api, "vendordata_dynamic_targets"}, old("vendordata_dynamic_targets"), "", list(func(n *Nova) *[]string { return &n.VendorTargets })},
-		{INIOption{api, "vendordata_dynamic_ssl_certfile"}, old("vendordata_dynamic_ssl_certfile"), "", text(func(n *Nova) *string { return &n.VendorCA })},
-		{INIOption{api, "vendordata_dynamic_connect_timeout"}, old("vendordata_dynamic_connect_timeout"), "5", seconds(3, func(n *Nova) *time.Duration { return &n.ConnectTimeout })},
-		{INIOption{api, "vendordata_dynamic_read_timeout"}, old("vendordata_dynamic_read_timeout"), "5", seconds(0, func(n *Nova) *time.Duration { return &n.ReadTimeout })},
-		{INIOption{api, "vendordata_dynamic_failure_fatal"}, old("vendordata_dynamic_failure_fatal"), "false", flag(func(n *Nova) *bool { return &n.FailureFatal })},
-		{INIOption{api, "metadata_cache_expiration"}, old("metadata_cache_expiration"), "15", seconds(0, func(n *Nova) *time.Duration { return &n.CacheExpiration })},
-		{INIOption{api, "local_metadata_per_cell"}, nil, "false", nil},
-		{INIOption{api, "use_forwarded_for"}, old("use_forwarded_for"), "false", flag(func(n *Nova) *bool { return &n.UseForwardedFor })},
-		{INIOption{neutron, "service_metadata_proxy"}, append(old("service_metadata_proxy", "service_neutron_metadata_proxy"), INIOption{neutron, "service_neutron_metadata_proxy"}), "false", flag(func(n *Nova) *bool { return &n.ServiceProxy })},
-		{INIOption{neutron, "metadata_proxy_shared_secret"}, append(old("metadata_proxy_shared_secret", "neutron_metadata_proxy_shared_secret"), INIOption{neutron, "neutron_metadata_proxy_shared_secret"}), "", secret(func(n *Nova) *Secret { return &n.SharedSecret })},
-		{INIOption{auth, "auth_url"}, nil, "", text(func(n *Nova) *string { return &n.VendorAuth.AuthURL })},
-		{INIOption{auth, "auth_type"}, nil, "password", oneOf("auth_type", nil, "password", "v3password", "")},
-		{INIOption{auth, "username"}, []INIOption{{auth, "user_name"}}, "", text(func(n *Nova) *string { return &n.VendorAuth.Username })},
-		{INIOption{auth, "password"}, nil, "", secret(func(n *Nova) *Secret { return &n.VendorAuth.Password })},
-		{INIOption{auth, "user_domain_name"}, nil, "Default", text(func(n *Nova) *string { return &n.VendorAuth.UserDomain })},
-		{INIOption{auth, "project_name"}, []INIOption{{auth, "tenant_name"}}, "", text(func(n *Nova) *string { return &n.VendorAuth.Project })},
-		{INIOption{auth, "project_domain_name"}, nil, "Default", text(func(n *Nova) *string { return &n.VendorAuth.ProjectDomain })},
-		{INIOption{"wsgi", "ssl_cert_file"}, old("ssl_cert_file"), "", text(func(n *Nova) *string { return &n.CertFile })},
-		{INIOption{"wsgi", "ssl_key_file"}, old("ssl_key_file"), "", text(func(n *Nova) *string { return &n.KeyFile })},
-		{INIOption{"wsgi", "ssl_ca_file"}, old("ssl_ca_file"), "", text(func(n *Nova) *string { return &n.CAFile })},
-		{INIOption{"imprint", "metadata_trust"}, nil, "", oneOf("metadata_trust", func(n *Nova) *string { return &n.Trust }, "signed", "provider", "address", "")},
-		{INIOption{"imprint", "network_data"}, nil, "nova", oneOf("network_data", func(n *Nova) *string { return &n.NetworkData }, "nova", "complete")},
-		{INIOption{"imprint", "metrics_listen"}, nil, "", hostPort(func(n *Nova) *string { return &n.MetricsListen })},
+		{Option{INIOption{d, "enabled_apis"}, nil, "osapi_compute,metadata"}, list(func(n *Nova) *[]string { return &n.EnabledAPIs }, "osapi_compute", "metadata")},
+		{Option{INIOption{d, "enabled_ssl_apis"}, nil, ""}, list(func(n *Nova) *[]string { return &n.EnabledSSLAPIs })},
+		{Option{INIOption{d, "metadata_listen"}, nil, "0.0.0.0"}, host},
+		{Option{INIOption{d, "metadata_listen_port"}, nil, "8775"}, port},
+		{Option{INIOption{d, "metadata_workers"}, nil, ""}, nil},
+		{Option{INIOption{d, "state_path"}, nil, "/var/lib/nova"}, nil},
+		{Option{INIOption{d, "flat_injected"}, nil, "false"}, flag(func(n *Nova) *bool { return &n.FlatInjected })},
+		{Option{INIOption{api, "dhcp_domain"}, old("dhcp_domain"), "novalocal"}, text(func(n *Nova) *string { return &n.DHCPDomain })},
+		{Option{INIOption{api, "vendordata_providers"}, old("vendordata_providers"), "StaticJSON"}, list(func(n *Nova) *[]string { return &n.VendorProviders }, "StaticJSON", "DynamicJSON", "DeprecatedJSON")},
+		{Option{INIOption{api, "vendordata_jsonfile_path"}, old("vendordata_jsonfile_path"), ""}, text(func(n *Nova) *string { return &n.VendorFile })},
+		{Option{INIOption{api, "vendordata_dynamic_targets"}, old("vendordata_dynamic_targets"), ""}, list(func(n *Nova) *[]string { return &n.VendorTargets })},
+		{Option{INIOption{api, "vendordata_dynamic_ssl_certfile"}, old("vendordata_dynamic_ssl_certfile"), ""}, text(func(n *Nova) *string { return &n.VendorCA })},
+		{Option{INIOption{api, "vendordata_dynamic_connect_timeout"}, old("vendordata_dynamic_connect_timeout"), "5"}, seconds(3, func(n *Nova) *time.Duration { return &n.ConnectTimeout })},
+		{Option{INIOption{api, "vendordata_dynamic_read_timeout"}, old("vendordata_dynamic_read_timeout"), "5"}, seconds(0, func(n *Nova) *time.Duration { return &n.ReadTimeout })},
+		{Option{INIOption{api, "vendordata_dynamic_failure_fatal"}, nil, "false"}, flag(func(n *Nova) *bool { return &n.FailureFatal })},
+		{Option{INIOption{api, "metadata_cache_expiration"}, old("metadata_cache_expiration"), "15"}, seconds(0, func(n *Nova) *time.Duration { return &n.CacheExpiration })},
+		{Option{INIOption{api, "local_metadata_per_cell"}, nil, "false"}, nil},
+		{Option{INIOption{api, "use_forwarded_for"}, old("use_forwarded_for"), "false"}, flag(func(n *Nova) *bool { return &n.UseForwardedFor })},
+		{Option{INIOption{neutron, "service_metadata_proxy"}, append(old("service_metadata_proxy", "service_neutron_metadata_proxy"), INIOption{neutron, "service_neutron_metadata_proxy"}), "false"}, flag(func(n *Nova) *bool { return &n.ServiceProxy })},
+		{Option{INIOption{neutron, "metadata_proxy_shared_secret"}, append(old("metadata_proxy_shared_secret", "neutron_metadata_proxy_shared_secret"), INIOption{neutron, "neutron_metadata_proxy_shared_secret"}), ""}, secret(func(n *Nova) *Secret { return &n.SharedSecret })},
+		{Option{INIOption{auth, "auth_url"}, nil, ""}, text(func(n *Nova) *string { return &n.VendorAuth.AuthURL })},
+		{Option{INIOption{auth, "auth_type"}, nil, "password"}, oneOf(nil, "password", "v3password", "")},
+		{Option{INIOption{auth, "username"}, []INIOption{{auth, "user_name"}}, ""}, text(func(n *Nova) *string { return &n.VendorAuth.Username })},
+		{Option{INIOption{auth, "password"}, nil, ""}, secret(func(n *Nova) *Secret { return &n.VendorAuth.Password })},
+		{Option{INIOption{auth, "user_domain_name"}, nil, "Default"}, text(func(n *Nova) *string { return &n.VendorAuth.UserDomain })},
+		{Option{INIOption{auth, "project_name"}, []INIOption{{auth, "tenant_name"}}, ""}, text(func(n *Nova) *string { return &n.VendorAuth.Project })},
+		{Option{INIOption{auth, "project_domain_name"}, nil, "Default"}, text(func(n *Nova) *string { return &n.VendorAuth.ProjectDomain })},
+		{Option{INIOption{"wsgi", "ssl_cert_file"}, old("ssl_cert_file"), ""}, text(func(n *Nova) *string { return &n.CertFile })},
+		{Option{INIOption{"wsgi", "ssl_key_file"}, old("ssl_key_file"), ""}, text(func(n *Nova) *string { return &n.KeyFile })},
+		{Option{INIOption{"wsgi", "ssl_ca_file"}, old("ssl_ca_file"), ""}, text(func(n *Nova) *string { return &n.CAFile })},
+		{Option{INIOption{"imprint", "metadata_trust"}, nil, ""}, oneOf(func(n *Nova) *string { return &n.Trust }, "signed", "provider", "address", "")},
+		{Option{INIOption{"imprint", "network_data"}, nil, "nova"}, oneOf(func(n *Nova) *string { return &n.NetworkData }, "nova", "complete")},
+		{Option{INIOption{"imprint", "metrics_listen"}, nil, ""}, hostPort(func(n *Nova) *string { return &n.MetricsListen })},
 	}
 }
 
@@ -132,37 +128,22 @@ func novaOptions() []novaOption {
 func ReadNova(f *INI, log *slog.Logger) (Nova, error) {
 	var n Nova
 	options := novaOptions()
-	fallback := func(o INIOption) (string, bool) {
-		i := slices.IndexFunc(options, func(known novaOption) bool { return known.INIOption == o })
-		if i < 0 {
-			return "", false
-		}
-		return options[i].value, true
-	}
-	known := map[INIOption]bool{}
+	var known []Option
 	for _, o := range options {
-		raw, at := o.value, o.INIOption
-		known[at] = true
-		for _, older := range o.older {
-			known[older] = true
-			if v, ok := f.Raw(older); ok {
-				raw, at = v, older
-			}
-		}
-		if v, ok := f.Raw(o.INIOption); ok {
-			raw, at = v, o.INIOption
-		}
-		value, err := f.expand(at.Group, raw, fallback, 0)
+		known = append(known, o.Option)
+	}
+	for _, o := range options {
+		value, err := f.Value(o.Option, known)
 		if err == nil && o.take != nil {
-			err = o.take(&n, strings.TrimSpace(value))
+			err = o.take(&n, value)
 		}
 		if err != nil {
-			return Nova{}, fmt.Errorf("%s: %w", at, err)
+			return Nova{}, fmt.Errorf("%s: %w", o, err)
 		}
 	}
 	if log != nil {
 		for _, o := range f.Options() {
-			if !known[o] {
+			if !slices.ContainsFunc(known, func(k Option) bool { return slices.Contains(k.names(), o) }) {
 				log.Debug("option is not the metadata service's", "group", o.Group, "option", o.Name)
 			}
 		}
@@ -171,11 +152,6 @@ func ReadNova(f *INI, log *slog.Logger) (Nova, error) {
 }
 
 func (n *Nova) check() error {
-	for _, p := range n.VendorProviders {
-		if p != "StaticJSON" && p != "DynamicJSON" && p != "DeprecatedJSON" {
-			return fmt.Errorf("[api] vendordata_providers: %q is none", p)
-		}
-	}
 	if n.TLS() && (n.CertFile == "" || n.KeyFile == "") {
 		return fmt.Errorf("[DEFAULT] enabled_ssl_apis: metadata needs [wsgi] ssl_cert_file and ssl_key_file")
 	}
@@ -212,30 +188,21 @@ func secret(at func(*Nova) *Secret) func(*Nova, string) error {
 	}
 }
 
-// flag: oslo_config/types.py, Boolean.
 func flag(at func(*Nova) *bool) func(*Nova, string) error {
-	return func(n *Nova, v string) error {
-		switch strings.ToLower(v) {
-		case "true", "1", "on", "yes":
-			*at(n) = true
-		case "false", "0", "off", "no":
-			*at(n) = false
-		default:
-			return fmt.Errorf("%.40q is not a boolean", v)
-		}
-		return nil
+	return func(n *Nova, v string) (err error) {
+		*at(n), err = ParseBoolean(v)
+		return err
 	}
 }
 
-// list: oslo_config/types.py, List.
-func list(at func(*Nova) *[]string) func(*Nova, string) error {
+// list takes a list of choices, of anything if there are none.
+func list(at func(*Nova) *[]string, choices ...string) func(*Nova, string) error {
 	return func(n *Nova, v string) error {
-		*at(n) = nil
-		if v == "" {
-			return nil
-		}
-		for item := range strings.SplitSeq(v, ",") {
-			*at(n) = append(*at(n), strings.TrimSpace(item))
+		*at(n) = ParseList(v)
+		for _, item := range *at(n) {
+			if _, err := ParseChoice(item, choices...); err != nil && choices != nil {
+				return err
+			}
 		}
 		return nil
 	}
@@ -245,24 +212,19 @@ const maxSeconds = 24 * 60 * 60
 
 func seconds(least int, at func(*Nova) *time.Duration) func(*Nova, string) error {
 	return func(n *Nova, v string) error {
-		s, err := strconv.Atoi(v)
-		if err != nil || s < least || s > maxSeconds {
-			return fmt.Errorf("%.40q is not a number of seconds from %d to %d", v, least, maxSeconds)
-		}
+		s, err := ParseInteger(v, least, maxSeconds)
 		*at(n) = time.Duration(s) * time.Second
-		return nil
+		return err
 	}
 }
 
-func oneOf(name string, at func(*Nova) *string, choices ...string) func(*Nova, string) error {
+func oneOf(at func(*Nova) *string, choices ...string) func(*Nova, string) error {
 	return func(n *Nova, v string) error {
-		if !slices.Contains(choices, v) {
-			return fmt.Errorf("%s: %.40q is none of %q", name, v, choices)
-		}
+		v, err := ParseChoice(v, choices...)
 		if at != nil {
 			*at(n) = v
 		}
-		return nil
+		return err
 	}
 }
 
@@ -276,12 +238,9 @@ func host(n *Nova, v string) error {
 
 // port completes the listener that host began.
 func port(n *Nova, v string) error {
-	p, err := strconv.ParseUint(v, 10, 16)
-	if err != nil || p == 0 {
-		return fmt.Errorf("%.40q is not a TCP port", v)
-	}
-	n.Listen = net.JoinHostPort(n.Listen, strconv.FormatUint(p, 10))
-	return nil
+	p, err := ParseInteger(v, 1, 65535)
+	n.Listen = net.JoinHostPort(n.Listen, strconv.Itoa(p))
+	return err
 }
 
 func hostPort(at func(*Nova) *string) func(*Nova, string) error {

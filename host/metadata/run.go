@@ -31,11 +31,20 @@ func limit(s *http.Server) {
 	s.MaxHeaderBytes = maxHeader
 }
 
+// server has no listener yet.
+func (s *Service) server() *http.Server {
+	server := &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	limit(server)
+	if s.vendor != nil {
+		server.WriteTimeout += s.vendor.budget()
+	}
+	return server
+}
+
 // Run serves l until ctx ends, drains for some seconds, and returns nil. It
 // closes l.
 func (s *Service) Run(ctx context.Context, l net.Listener) error {
-	server := &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
-	limit(server)
+	server := s.server()
 	address := l.Addr()
 	l = netutil.LimitListener(l, maxConnections)
 	if s.tls != nil {

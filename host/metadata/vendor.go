@@ -56,7 +56,7 @@ type VendorOptions struct {
 
 const (
 	defaultTimeout = 5 * time.Second
-	maxFetches     = 64        // requests to a target at once
+	maxFetches     = 512       // requests to a target at once
 	maxAnswer      = 256 << 10 // bytes
 	maxAnswers     = 64 << 20  // bytes of all that are kept
 	answerCost     = 512       // bytes of one beside its value
@@ -125,13 +125,16 @@ func (v *Vendor) Close() {
 	v.running.Wait()
 }
 
+// budget is how long a request to a target, and who waits for it, may take.
+func (v *Vendor) budget() time.Duration { return v.o.ConnectTimeout + v.o.ReadTimeout }
+
 var errNoAnswer = errors.New("a target of vendor data has no answer")
 
 // Answers returns what the targets say of an instance, in their order. It
 // waits for at most the two timeouts; the error says that a target has no
 // answer and that this is fatal, or is that of ctx.
 func (v *Vendor) Answers(ctx context.Context, i *openstack.Instance) ([]openstack.VendorAnswer, error) {
-	budget, cancel := context.WithTimeout(ctx, v.o.ConnectTimeout+v.o.ReadTimeout)
+	budget, cancel := context.WithTimeout(ctx, v.budget())
 	defer cancel()
 	asked := make([]*vendorAnswer, len(v.o.Targets))
 	for n := range v.o.Targets {

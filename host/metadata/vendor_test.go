@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,6 +117,64 @@ func TestVendorAnswersAreKept(t *testing.T) {
 	step("no-cache", `{"t": 6}`, 6)
 	s.set(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
 	step("no-store is not kept", `{"t": {}}`, 7)
+	pass(15 * time.Second)
+	s.set(says("8", "no-cache, no-store, must-revalidate"))
+	step("both", `{"t": 8}`, 8)
+	s.set(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) })
+	step("no-store after no-cache is not kept either", `{"t": {}}`, 9)
+}
+
+// Many instances that boot at once do not use up each other's time: a target
+// that answers when all have asked is asked by all.
+func TestManyInstancesAskATarget(t *testing.T) {
+	const many = 400
+	v, s, _ := vendorClock(t, VendorOptions{ConnectTimeout: 3 * time.Second, ReadTimeout: 3 * time.Second})
+	all := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(all) })
+	s.set(func(w http.ResponseWriter, r *http.Request) {
+		if s.count() == many {
+			answer()
+		}
+		<-all
+		says("1", "")(w, r)
+	})
+	var asking sync.WaitGroup
+	for i := range many {
+		asking.Go(func() {
+			if got := told(t, v, strconv.Itoa(i)); got != `{"t": 1}` {
+				t.Errorf("instance %d: %s", i, got)
+			}
+		})
+	}
+	asking.Wait()
+	answer()
+}
+
+// A target's URL may have a key in it.
+func TestVendorFailureHidesTheURL(t *testing.T) {
+	var log bytes.Buffer
+	v := NewVendor(VendorOptions{
+		Targets: []Target{{"t", "http://user:hunter2@127.0.0.1:1/?key=s3cret"}},
+		Log:     slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	told(t, v, "i")
+	v.Close()
+	if text := log.String(); !strings.Contains(text, "refused") || strings.Contains(text, "hunter2") || strings.Contains(text, "s3cret") {
+		t.Errorf("log: %s", text)
+	}
+}
+
+// An answer that waits for a target is written all the same.
+func TestAnswersOutwaitTargets(t *testing.T) {
+	v := NewVendor(VendorOptions{ConnectTimeout: time.Minute, ReadTimeout: time.Hour})
+	defer v.Close()
+	s, err := New(Options{Instances: NewFixture(), Trust: TrustAddress, Vendor: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.server().WriteTimeout; got < time.Hour+2*time.Minute {
+		t.Errorf("an answer is cut off after %v", got)
+	}
 }
 
 func TestVendorFailureFatal(t *testing.T) {

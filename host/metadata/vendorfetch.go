@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +44,7 @@ func newClient(o VendorOptions) *http.Client {
 
 // fetch asks target n. A token that is refused is renewed once.
 func (v *Vendor) fetch(n int, i *openstack.Instance) (fetched, error) {
-	ctx, cancel := context.WithTimeout(v.ctx, v.o.ConnectTimeout+v.o.ReadTimeout)
+	ctx, cancel := context.WithTimeout(v.ctx, v.budget())
 	defer cancel()
 	select {
 	case v.places[n] <- struct{}{}:
@@ -78,7 +80,11 @@ func (v *Vendor) post(ctx context.Context, n int, body []byte, renew bool) (*htt
 		}
 		req.Header.Set("X-Auth-Token", token)
 	}
-	return v.client.Do(req)
+	res, err := v.client.Do(req)
+	if shown := (*url.Error)(nil); errors.As(err, &shown) {
+		err = shown.Err // without the URL, which may have a key in it
+	}
+	return res, err
 }
 
 // question is what a target is told of an instance.
@@ -135,18 +141,21 @@ const maxLifetime = 24 * time.Hour
 
 // cacheControl takes a Cache-Control header into account. RFC 9111 5.2.2.
 func (f *fetched) cacheControl(header string) {
+	stale := false
 	for directive := range strings.SplitSeq(header, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		switch strings.ToLower(name) {
 		case "no-store":
 			f.unkept = true
 		case "no-cache":
-			f.lifetime = 0
-			return
+			stale = true
 		case "max-age":
 			if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && seconds >= 0 {
 				f.lifetime = min(time.Duration(min(seconds, 1<<30))*time.Second, maxLifetime)
 			}
 		}
+	}
+	if stale {
+		f.lifetime = 0
 	}
 }
