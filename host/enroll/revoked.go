@@ -94,7 +94,7 @@ func (r *Revocations) check(p Peer) error {
 
 // Node returns the name of the node at the other end of a TLS connection, with
 // [Revocations.Check]; the first call shakes hands, within the deadline that
-// the connection has. It is what the feed's server identifies nodes by.
+// the connection has.
 func (r *Revocations) Node(c net.Conn) (string, error) {
 	t, ok := c.(*tls.Conn)
 	if !ok {

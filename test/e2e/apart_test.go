@@ -185,7 +185,9 @@ func checkStoreAway(t *testing.T, dir, at string) {
 			pid = p
 		}
 	}
-	post := func() string { return exchange(t, pid, "POST /openstack/latest/password HTTP/1.0\r\nContent-Length: 6\r\n\r\nsecret") }
+	post := func() string {
+		return exchange(t, pid, "POST /openstack/latest/password HTTP/1.0\r\nContent-Length: 6\r\n\r\nsecret")
+	}
 	get := func(path string) string { return exchange(t, pid, "GET "+path+" HTTP/1.0\r\n\r\n") }
 	end(t, filepath.Join(dir, "store", "lock"))
 	if got := get("/openstack/latest/meta_data.json"); !strings.HasPrefix(got, "HTTP/1.0 200") {
