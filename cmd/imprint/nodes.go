@@ -269,21 +269,31 @@ func (c *controller) joined(ctx context.Context, peer feed.Peer) error {
 // goes when nothing is on it.
 func (c *controller) left(ctx context.Context, name string) error {
 	return api.NewWriter(c.store).Change(ctx, func(m *cloud.Model) (cloud.Txn, error) {
+		if m.Nodes[name] == nil {
+			return cloud.Txn{}, nil
+		}
 		node := *m.Nodes[name]
-		for _, s := range m.Servers {
-			if s.Host == name {
-				node.Network, node.Compute = false, false
-				return cloud.Txn{Put: []cloud.Record{&node}}, nil
-			}
+		if !carries(m, name) {
+			return cloud.Txn{Delete: []cloud.Record{&node}}, nil
 		}
-		for _, p := range m.Ports {
-			if p.Host == name {
-				node.Network, node.Compute = false, false
-				return cloud.Txn{Put: []cloud.Record{&node}}, nil
-			}
-		}
-		return cloud.Txn{Delete: []cloud.Record{&node}}, nil
+		node.Network, node.Compute = false, false
+		return cloud.Txn{Put: []cloud.Record{&node}}, nil
 	})
+}
+
+// carries reports whether a server or a port is on a node.
+func carries(m *cloud.Model, node string) bool {
+	for _, s := range m.Servers {
+		if s.Host == node {
+			return true
+		}
+	}
+	for _, p := range m.Ports {
+		if p.Host == node {
+			return true
+		}
+	}
+	return false
 }
 
 // allowed finds nothing against a node.

@@ -124,6 +124,9 @@ func TestNodeReadsItsOwnSliceOnly(t *testing.T) {
 	if out, status := imprint(t, time.Minute, "node", "revoke", "stranger", "--state-dir", filepath.Join(dir, "api")); status != 0 {
 		t.Fatal(out)
 	}
+	if out, _ := imprint(t, time.Minute, "node", "list", "--state-dir", filepath.Join(dir, "api")); strings.Contains(out, "stranger") {
+		t.Errorf("a revoked node that nothing is on is listed: %s", out)
+	}
 	id := identity(t, stranger)
 	conf := id.ClientConfig(enroll.API)
 	conf.NextProtos = []string{"imprint-feed"}
